@@ -1,0 +1,3 @@
+//! The leno command.
+
+fn main() {}

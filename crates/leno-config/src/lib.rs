@@ -1,0 +1,1 @@
+//! Istio, Linkerd and Kubernetes objects lowered into Leno's model.

@@ -1,0 +1,3 @@
+//! The control plane.
+
+fn main() {}

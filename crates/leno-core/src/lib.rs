@@ -1,0 +1,1 @@
+//! Leno's vocabulary and pure decisions: no I/O, no async.

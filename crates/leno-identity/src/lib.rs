@@ -1,0 +1,1 @@
+//! Certificates, SPIFFE identities, tokens and their verification.

@@ -1,0 +1,1 @@
+//! Manifests: a pod to its injected form.

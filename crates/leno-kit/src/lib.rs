@@ -1,0 +1,1 @@
+//! Process kit: settings, logging, drain, sockets.

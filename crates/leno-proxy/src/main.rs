@@ -1,0 +1,3 @@
+//! The sidecar proxy.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The live window of golden signals.
+
+fn main() {}

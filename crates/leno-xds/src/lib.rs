@@ -1,0 +1,1 @@
+//! Delta xDS and Leno's wire resources.

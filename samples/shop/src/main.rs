@@ -1,0 +1,3 @@
+//! The sample shop's services in one program.
+
+fn main() {}
