@@ -1,1 +1,17 @@
-//! Leno's vocabulary and pure decisions: no I/O, no async.
+//! Leno's vocabulary and its pure decisions.
+//!
+//! Nothing here does I/O, is async, or knows a dialect (Istio, Linkerd) or a wire form. The proxy, the control plane,
+//! the command line and the tests all share these types and these functions.
+//!
+//! Read [`model`] for the words, [`merge`] for what applies to one proxy, [`decide`] for the judgements about one
+//! request, [`reason`] for every way a request can end, and [`names`] for the names that other tools rely on.
+
+pub mod addr;
+pub mod decide;
+pub mod id;
+pub mod merge;
+pub mod model;
+pub mod names;
+pub mod reason;
+
+pub use reason::Reason;

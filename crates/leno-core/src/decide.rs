@@ -1,0 +1,10 @@
+//! Judgements about one request or one connection: pure functions, shared by the proxy, its tests and `leno why`.
+
+pub mod authn;
+pub mod authz;
+pub mod balance;
+pub mod outlier;
+pub mod protocol;
+pub mod retry;
+pub mod route;
+pub mod sniff;
