@@ -1,3 +1,20 @@
-//! The leno command.
+//! The `leno` command: what people run.
+//!
+//! [`cmd`] is the tree of verbs, one file each; what they share is beside it.
+//! Exit codes: 0 done, 1 it failed or what was asked about is not well, 2 the command line was wrong.
 
-fn main() {}
+mod cmd;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = cmd::Cli::parse();
+    match cmd::run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
