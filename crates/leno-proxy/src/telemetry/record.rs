@@ -1,0 +1,236 @@
+//! What the data path says about one request or one connection: everything that metrics, the access log and the live
+//! window need, and nothing that they work out themselves.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use leno_core::Reason;
+use leno_core::id::{Direction, ServiceId, SpiffeId};
+use leno_core::model::Workload;
+
+/// One request that ended, in whatever way.
+///
+/// The `Arc`s are what makes it cheap: telemetry finds a request's series by their addresses, so share them between
+/// requests (one per workload, per service, per connection) instead of building them anew. Text that is not known is
+/// left empty.
+#[derive(Clone, Debug)]
+pub struct RequestRecord {
+    /// Which way it crossed this proxy.
+    pub direction: Direction,
+    /// When its head arrived.
+    pub start: SystemTime,
+    /// From the first byte of the request to the last of the response.
+    pub duration: Duration,
+    /// What the upstream took until its response head (the last attempt); `None` when it never answered.
+    pub upstream_time: Option<Duration>,
+    /// HTTP or gRPC.
+    pub protocol: ReqProtocol,
+    /// Method.
+    pub method: String,
+    /// Path with query, as the client sent it.
+    pub path: String,
+    /// `Host` or `:authority`.
+    pub authority: String,
+    /// `User-Agent`.
+    pub user_agent: String,
+    /// `x-request-id`.
+    pub request_id: String,
+    /// `x-forwarded-for`.
+    pub forwarded_for: String,
+    /// Version that the client spoke.
+    pub http_version: HttpVersion,
+    /// Status that the client got; 0 when it got none.
+    pub status: u16,
+    /// gRPC status, for gRPC.
+    pub grpc_status: Option<u32>,
+    /// How it ended.
+    pub reason: Reason,
+    /// More words for the log: the error's text, the policy's name. May be empty.
+    pub detail: String,
+    /// Body bytes from the client.
+    pub request_bytes: u64,
+    /// Body bytes to the client.
+    pub response_bytes: u64,
+    /// gRPC messages from the client.
+    pub request_messages: u64,
+    /// gRPC messages to the client.
+    pub response_messages: u64,
+    /// Tries, the first one included; 0 when it never left this proxy.
+    pub attempts: u32,
+    /// Whether the connection between the proxies was mutual TLS.
+    pub mtls: bool,
+    /// The caller.
+    pub source: PeerInfo,
+    /// The pod that answered, or would have.
+    pub destination: PeerInfo,
+    /// The service that was dialled; `None` = the destination is no service of the mesh.
+    pub service: Option<Arc<ServiceRef>>,
+    /// The endpoint.
+    pub upstream_addr: Option<SocketAddr>,
+    /// This proxy's own address towards the endpoint.
+    pub upstream_local: Option<SocketAddr>,
+    /// Istio's cluster name: `outbound|PORT|SUBSET|HOST`, `inbound|PORT||`. May be empty.
+    pub upstream_cluster: Arc<str>,
+    /// Where the client connected to (the original destination).
+    pub downstream_local: Option<SocketAddr>,
+    /// The client.
+    pub downstream_remote: Option<SocketAddr>,
+    /// Server name that the client asked for by TLS. May be empty.
+    pub sni: Arc<str>,
+    /// Name of the route rule. May be empty.
+    pub route_name: Arc<str>,
+}
+
+impl RequestRecord {
+    /// A record with everything unknown, to be filled in.
+    #[must_use]
+    pub fn new(direction: Direction) -> Self {
+        let none: Arc<str> = Arc::default();
+        Self {
+            direction,
+            start: SystemTime::now(),
+            duration: Duration::ZERO,
+            upstream_time: None,
+            protocol: ReqProtocol::Http,
+            method: String::new(),
+            path: String::new(),
+            authority: String::new(),
+            user_agent: String::new(),
+            request_id: String::new(),
+            forwarded_for: String::new(),
+            http_version: HttpVersion::Http11,
+            status: 0,
+            grpc_status: None,
+            reason: Reason::Answered,
+            detail: String::new(),
+            request_bytes: 0,
+            response_bytes: 0,
+            request_messages: 0,
+            response_messages: 0,
+            attempts: 0,
+            mtls: false,
+            source: PeerInfo::default(),
+            destination: PeerInfo::default(),
+            service: None,
+            upstream_addr: None,
+            upstream_local: None,
+            upstream_cluster: Arc::clone(&none),
+            downstream_local: None,
+            downstream_remote: None,
+            sni: Arc::clone(&none),
+            route_name: none,
+        }
+    }
+
+    /// Whether the mesh made it fail or the application answered 5xx: what the access log's `Errors` mode keeps.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.reason.is_failure() || self.status >= 500
+    }
+}
+
+/// One opaque connection, known when it opens. What is learned later goes to [`super::TcpGuard`].
+#[derive(Clone, Debug)]
+pub struct TcpLabels {
+    /// Which way it crosses this proxy.
+    pub direction: Direction,
+    /// Whether the connection between the proxies is mutual TLS.
+    pub mtls: bool,
+    /// The caller.
+    pub source: PeerInfo,
+    /// The pod behind it.
+    pub destination: PeerInfo,
+    /// The service that was dialled; `None` = the destination is no service of the mesh.
+    pub service: Option<Arc<ServiceRef>>,
+    /// The endpoint.
+    pub upstream_addr: Option<SocketAddr>,
+    /// This proxy's own address towards the endpoint.
+    pub upstream_local: Option<SocketAddr>,
+    /// Istio's cluster name. May be empty.
+    pub upstream_cluster: Arc<str>,
+    /// Where the client connected to (the original destination).
+    pub downstream_local: Option<SocketAddr>,
+    /// The client.
+    pub downstream_remote: Option<SocketAddr>,
+    /// Server name that the client asked for by TLS. May be empty.
+    pub sni: Arc<str>,
+}
+
+impl TcpLabels {
+    /// Labels with everything unknown, to be filled in.
+    #[must_use]
+    pub fn new(direction: Direction) -> Self {
+        Self {
+            direction,
+            mtls: false,
+            source: PeerInfo::default(),
+            destination: PeerInfo::default(),
+            service: None,
+            upstream_addr: None,
+            upstream_local: None,
+            upstream_cluster: Arc::default(),
+            downstream_local: None,
+            downstream_remote: None,
+            sni: Arc::default(),
+        }
+    }
+}
+
+/// One end of a request.
+#[derive(Clone, Debug, Default)]
+pub struct PeerInfo {
+    /// The pod; `None` = not a pod of the mesh, or not known.
+    pub workload: Option<Arc<Workload>>,
+    /// Its identity as its certificate proved it; `None` for plaintext.
+    pub principal: Option<Arc<SpiffeId>>,
+}
+
+/// A service as metrics name it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServiceRef {
+    /// `name.namespace.svc.cluster.local`.
+    pub host: String,
+    /// Name.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+}
+
+impl From<&ServiceId> for ServiceRef {
+    fn from(id: &ServiceId) -> Self {
+        Self { host: id.host(), name: id.name.clone(), namespace: id.namespace.clone() }
+    }
+}
+
+/// `request_protocol` of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReqProtocol {
+    /// Plain HTTP.
+    Http,
+    /// gRPC.
+    Grpc,
+}
+
+/// HTTP version, for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HttpVersion {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+    /// HTTP/2.
+    Http2,
+}
+
+impl HttpVersion {
+    /// As Envoy's `%PROTOCOL%` writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
+        }
+    }
+}
