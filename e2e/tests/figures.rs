@@ -1,0 +1,80 @@
+//! The figures that `leno viz stat` prints are those of a known load generator, fortio (line 6 of the README).
+
+use leno_e2e::{Mesh, Namespace, client, echo_app, figure, program, service};
+use serde_json::Value;
+
+fn fortio() -> String {
+    let path = std::env::var("LENO_FORTIO").unwrap_or_else(|_| {
+        format!("{}/.cache/leno/bin/fortio", std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned()))
+    });
+    assert!(std::path::Path::new(&path).exists(), "{path} is missing: run `make tools`");
+    path
+}
+
+#[test]
+fn stat_agrees_with_fortio() {
+    let _ = program("leno");
+    let mesh = Mesh::up(&[
+        &Namespace::Istio.named("myapp"),
+        &echo_app("myapp", "echo", "v1", 2),
+        &service("myapp", "echo", "app: echo", "[{name: http, port: 8080}]"),
+        &client("myapp", "web"),
+    ]);
+    let fortio = fortio();
+    // Latencies of 20 to 120 ms, uniformly: long enough that fortio's own hop to its sidecar does not count. 3 % fail.
+    let url = "http://echo.myapp:8080/latency?min=20ms&max=120ms&fail=0.03";
+    let run = |seconds: &str| {
+        mesh.exec_json(
+            "myapp",
+            "deploy/web",
+            &[
+                &fortio,
+                "load",
+                "-qps",
+                "200",
+                "-c",
+                "40",
+                "-t",
+                seconds,
+                "-p",
+                "50,95,99",
+                "-r",
+                "0.0001",
+                "-allow-initial-errors",
+                "-json",
+                "-",
+                "-quiet",
+                url,
+            ],
+        )
+    };
+    let report = run("45s");
+    let stat: Value = serde_json::from_str(&mesh.ok(&["viz", "stat", "svc", "-n", "myapp", "-t", "40s", "-o", "json"]))
+        .expect("stat is JSON");
+    let row =
+        stat.as_array().and_then(|rows| rows.iter().find(|r| r["name"] == "echo")).unwrap_or_else(|| panic!("{stat}"));
+    let percentile = |p: f64| {
+        report["DurationHistogram"]["Percentiles"]
+            .as_array()
+            .and_then(|all| all.iter().find(|x| x["Percentile"] == p))
+            .and_then(|x| x["Value"].as_f64())
+            .unwrap_or_else(|| panic!("fortio's p{p}: {report}"))
+            * 1000.0
+    };
+    let count = |code: &str| report["RetCodes"][code].as_f64().unwrap_or(0.0);
+    let success = count("200") / (count("200") + count("500") + count("503"));
+    let near = |what: &str, ours: f64, theirs: f64, tolerance: f64| {
+        let off = (ours - theirs).abs() / theirs * 100.0;
+        figure(
+            &format!("{what}: stat / fortio"),
+            &format!("{ours:.2} / {theirs:.2} ({off:.1} % apart)"),
+            &format!("within {tolerance} %"),
+        );
+        assert!(off <= tolerance, "{what}: stat says {ours}, fortio {theirs}\n{row}");
+    };
+    near("RPS", row["rps"].as_f64().unwrap_or(0.0), report["ActualQPS"].as_f64().unwrap_or(0.0), 5.0);
+    near("success", row["success"].as_f64().unwrap_or(0.0), success, 2.0);
+    near("p50 ms", row["p50"].as_f64().unwrap_or(0.0), percentile(50.0), 5.0);
+    near("p95 ms", row["p95"].as_f64().unwrap_or(0.0), percentile(95.0), 5.0);
+    near("p99 ms", row["p99"].as_f64().unwrap_or(0.0), percentile(99.0), 5.0);
+}
