@@ -1,0 +1,58 @@
+# Leno: `make demo` shows it, `make test` proves it. Everything here is also what CI runs.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PROGRAMS := -p leno-cli -p leno-control -p leno-proxy -p leno-viz -p leno-shop
+FUZZ_SECONDS ?= 60
+
+.PHONY: help
+help: ## What can be made
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: tools
+tools: ## Install what the tests need (says what)
+	@scripts/need.sh test
+
+.PHONY: build
+build: ## The release programs, in target/release
+	@scripts/need.sh build
+	cargo build --release --locked $(PROGRAMS)
+
+.PHONY: demo
+demo: ## The sample shop with sidecars, STRICT mTLS, a canary in motion, and a live table
+	@scripts/need.sh run
+	cargo build --release --locked $(PROGRAMS)
+	@PATH="$(CURDIR)/target/release:$$PATH" target/release/leno demo
+
+.PHONY: check
+check: ## Format, lints, licences, docs, layers, links
+	@scripts/need.sh check
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo deny --offline check bans licenses sources
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	cargo xtask layers
+	cargo xtask links
+
+.PHONY: unit
+unit: ## Unit, golden and in-process tests
+	@scripts/need.sh test
+	cargo test --workspace --exclude leno-e2e --locked
+
+.PHONY: e2e
+e2e: build ## Whole meshes on this machine, one after the other
+	@scripts/need.sh test
+	cargo test -p leno-e2e --locked -- --test-threads=1 --nocapture
+
+.PHONY: test
+test: check unit e2e ## Everything
+	@echo "all tests passed"
+
+.PHONY: fuzz
+fuzz: ## Every fuzz target for FUZZ_SECONDS (60)
+	@scripts/need.sh fuzz
+	@for t in $$(cargo +nightly fuzz list); do echo "fuzz $$t"; \
+	  cargo +nightly fuzz run $$t -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 || exit 1; done
+
+.PHONY: memory
+memory: build ## Print what a sidecar holds in memory, with 10 and with 2,000 services
+	cargo test -p leno-e2e --locked --test memory -- --nocapture

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Installs what a step needs and says what. Usage: need.sh build|run|check|test|fuzz
+#
+# On Debian and Ubuntu missing packages are installed with apt-get (as root, or through sudo where it asks nothing);
+# elsewhere, or without the right, they are named and the step stops.
+set -euo pipefail
+step=${1:?build, run, check, test or fuzz}
+cache=${LENO_CACHE:-$HOME/.cache/leno}
+
+packages=()
+want() { # want PROGRAM PACKAGE: the package is needed where the program is missing
+  PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null || packages+=("$2")
+}
+
+want cc gcc
+want make make
+want cmake cmake
+case $step in
+run | test)
+  want nft nftables
+  want ip iproute2
+  want unshare util-linux
+  want curl curl
+  ;;&
+test)
+  want tcpdump tcpdump
+  want openssl openssl
+  want setpriv util-linux
+  ;;
+esac
+
+if ((${#packages[@]})); then
+  become=()
+  if [ "$(id -u)" != 0 ]; then become=(sudo -n); fi
+  if command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
+    echo "installing with apt-get: ${packages[*]}"
+    "${become[@]}" apt-get update -qq
+    "${become[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${packages[@]}" >/dev/null
+  else
+    echo "missing: ${packages[*]}. Install them with your package manager (Debian: apt-get install ${packages[*]})" >&2
+    exit 1
+  fi
+fi
+
+if ! command -v cargo >/dev/null; then
+  echo "missing: a Rust toolchain, 1.95 or newer (https://rustup.rs)" >&2
+  exit 1
+fi
+
+cargo_tool() { # cargo_tool PROGRAM CRATE VERSION: from crates.io, kept outside the checkout
+  if ! command -v "$1" >/dev/null; then
+    echo "installing with cargo: $2 $3"
+    cargo install --quiet --locked "$2" --version "$3"
+  fi
+}
+
+case $step in
+check) cargo_tool cargo-deny cargo-deny "^0.19" ;;
+fuzz) cargo_tool cargo-fuzz cargo-fuzz "^0.13" ;;
+test)
+  if [ ! -x "$cache/bin/fortio" ]; then
+    command -v go >/dev/null || { echo "missing: Go, to build fortio (the load generator that figures are compared with)" >&2; exit 1; }
+    echo "installing with go: fortio.org/fortio v1.66.5 into $cache/bin"
+    GOBIN="$cache/bin" go install fortio.org/fortio@v1.66.5
+  fi
+  ;;
+esac
