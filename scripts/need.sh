@@ -55,7 +55,7 @@ cargo_tool() { # cargo_tool PROGRAM CRATE VERSION: from crates.io, kept outside 
 }
 
 case $step in
-check) cargo_tool cargo-deny cargo-deny "^0.19" ;;
+check) cargo_tool cargo-deny cargo-deny "^0.20" ;;
 fuzz) cargo_tool cargo-fuzz cargo-fuzz "^0.13" ;;
 test)
   if [ ! -x "$cache/bin/fortio" ]; then
