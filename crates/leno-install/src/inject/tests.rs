@@ -1,0 +1,164 @@
+use serde_json::{Value, json};
+
+use super::{InjectOutcome, InjectSettings, NamespaceMeta, inject};
+
+fn namespace(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> NamespaceMeta {
+    let map = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    NamespaceMeta { name: "shop".into(), labels: map(labels), annotations: map(annotations) }
+}
+
+fn pod(labels: Value, annotations: Value) -> Value {
+    json!({
+        "metadata": {"name": "web-1", "labels": labels, "annotations": annotations},
+        "spec": {"containers": [{"name": "app", "command": ["serve"]}]},
+    })
+}
+
+fn outcome(pod: &mut Value, namespace: &NamespaceMeta) -> InjectOutcome {
+    inject(pod, namespace, &InjectSettings::default())
+}
+
+fn injected(labels: Value, annotations: Value, namespace: &NamespaceMeta) -> bool {
+    matches!(outcome(&mut pod(labels, annotations), namespace), InjectOutcome::Injected { .. })
+}
+
+#[test]
+fn nobody_asked_nobody_gets() {
+    assert!(!injected(json!({}), json!({}), &namespace(&[], &[])));
+}
+
+#[test]
+fn istio_asks_by_namespace_and_pod_and_a_no_wins() {
+    let on = namespace(&[("istio-injection", "enabled")], &[]);
+    let off = namespace(&[("istio-injection", "disabled")], &[]);
+    let silent = namespace(&[], &[]);
+    let yes = json!({"sidecar.istio.io/inject": "true"});
+    let no = json!({"sidecar.istio.io/inject": "false"});
+    assert!(injected(json!({}), json!({}), &on));
+    assert!(!injected(no.clone(), json!({}), &on));
+    assert!(!injected(json!({}), no, &on), "the older annotation says no too");
+    assert!(injected(yes.clone(), json!({}), &silent));
+    assert!(!injected(yes, json!({}), &off));
+}
+
+#[test]
+fn istio_label_on_the_pod_outranks_its_annotation() {
+    let silent = namespace(&[], &[]);
+    let label = json!({"sidecar.istio.io/inject": "true"});
+    assert!(injected(label, json!({"sidecar.istio.io/inject": "false"}), &silent));
+}
+
+#[test]
+fn revision_is_asked_only_where_nothing_else_is_said() {
+    assert!(injected(json!({}), json!({}), &namespace(&[("istio.io/rev", "default")], &[])));
+    assert!(!injected(json!({}), json!({}), &namespace(&[("istio.io/rev", "canary")], &[])));
+    let both = namespace(&[("istio.io/rev", "canary"), ("istio-injection", "enabled")], &[]);
+    assert!(injected(json!({}), json!({}), &both), "istio-injection outranks istio.io/rev");
+}
+
+#[test]
+fn linkerd_asks_by_annotation_and_the_pod_wins() {
+    let on = namespace(&[], &[("linkerd.io/inject", "enabled")]);
+    let off = namespace(&[], &[("linkerd.io/inject", "disabled")]);
+    assert!(injected(json!({}), json!({}), &on));
+    assert!(!injected(json!({}), json!({"linkerd.io/inject": "disabled"}), &on));
+    assert!(injected(json!({}), json!({"linkerd.io/inject": "enabled"}), &off));
+    assert!(injected(json!({}), json!({"linkerd.io/inject": "ingress"}), &namespace(&[], &[])));
+}
+
+#[test]
+fn a_no_of_either_dialect_wins() {
+    let on = namespace(&[("istio-injection", "enabled")], &[]);
+    assert!(!injected(json!({}), json!({"linkerd.io/inject": "disabled"}), &on));
+    let linkerd = namespace(&[], &[("linkerd.io/inject", "enabled")]);
+    assert!(!injected(json!({"sidecar.istio.io/inject": "false"}), json!({}), &linkerd));
+}
+
+#[test]
+fn pods_that_cannot_have_a_sidecar_are_left_as_they_are() {
+    let on = namespace(&[("istio-injection", "enabled")], &[]);
+    let mut host = pod(json!({}), json!({}));
+    host["spec"]["hostNetwork"] = json!(true);
+    let before = host.clone();
+    let InjectOutcome::Skipped { reason } = outcome(&mut host, &on) else { panic!("a hostNetwork pod was injected") };
+    assert!(reason.contains("hostNetwork"), "{reason}");
+    assert_eq!(host, before);
+
+    let mut twice = pod(json!({}), json!({}));
+    assert!(matches!(outcome(&mut twice, &on), InjectOutcome::Injected { .. }));
+    let before = twice.clone();
+    let InjectOutcome::Skipped { reason } = outcome(&mut twice, &on) else { panic!("injected twice") };
+    assert!(reason.contains("already"), "{reason}");
+    assert_eq!(twice, before);
+}
+
+#[test]
+fn annotations_that_are_not_honoured_are_named() {
+    let on = namespace(&[("istio-injection", "enabled")], &[]);
+    let annotations = json!({
+        "sidecar.istio.io/proxyCPU": "100m",
+        "config.linkerd.io/skip-outbound-ports": "80,nope,5-4",
+        "example.com/mine": "x",
+    });
+    let InjectOutcome::Injected { warnings } = outcome(&mut pod(json!({}), annotations), &on) else {
+        panic!("skipped")
+    };
+    assert_eq!(
+        warnings,
+        [
+            "config.linkerd.io/skip-outbound-ports: `nope` cannot be read, ignored",
+            "config.linkerd.io/skip-outbound-ports: `5-4` cannot be read, ignored",
+            "annotation sidecar.istio.io/proxyCPU is not honoured",
+        ]
+    );
+}
+
+#[test]
+fn canonical_labels_come_from_the_usual_ones_and_the_users_stay() {
+    let on = namespace(&[("istio-injection", "enabled")], &[]);
+    let mut p = pod(json!({"app": "web", "version": "v2"}), json!({}));
+    outcome(&mut p, &on);
+    assert_eq!(p["metadata"]["labels"]["service.istio.io/canonical-name"], "web");
+    assert_eq!(p["metadata"]["labels"]["service.istio.io/canonical-revision"], "v2");
+    assert_eq!(p["metadata"]["labels"]["security.istio.io/tlsMode"], "istio");
+    let mut p = pod(json!({"security.istio.io/tlsMode": "disabled"}), json!({}));
+    outcome(&mut p, &on);
+    assert_eq!(p["metadata"]["labels"]["security.istio.io/tlsMode"], "disabled");
+    assert_eq!(p["metadata"]["labels"]["service.istio.io/canonical-name"], "web-1");
+}
+
+/// One file each: the pod above, what becomes of it below. `LENO_GOLDEN=write` writes what is below anew.
+#[test]
+fn golden() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/src/inject/tests");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(dir).expect("the golden files") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("a golden file");
+        let file: Value = serde_json::from_str(&text).expect("JSON");
+        let settings = InjectSettings {
+            image: "leno-proxy:test".into(),
+            socket_mark: file["mark"].as_u64().map(|m| u32::try_from(m).expect("a mark")),
+            ..InjectSettings::default()
+        };
+        let strings = |v: &Value| serde_json::from_value(v.clone()).unwrap_or_default();
+        let namespace = NamespaceMeta {
+            name: "shop".into(),
+            labels: strings(&file["namespace"]["labels"]),
+            annotations: strings(&file["namespace"]["annotations"]),
+        };
+        let mut pod = file["pod"].clone();
+        let outcome = inject(&mut pod, &namespace, &settings);
+        let InjectOutcome::Injected { warnings } = outcome else { panic!("{}: {outcome:?}", path.display()) };
+        let result = json!({"warnings": warnings, "pod": pod});
+        if std::env::var("LENO_GOLDEN").is_ok_and(|v| v == "write") {
+            let mut file = file;
+            file["result"] = result;
+            std::fs::write(&path, serde_json::to_string_pretty(&file).expect("JSON") + "\n").expect("written");
+        } else {
+            assert_eq!(file["result"], result, "{}", path.display());
+        }
+        seen += 1;
+    }
+    assert!(seen >= 2);
+}
