@@ -1,0 +1,96 @@
+//! Whether a request meets the conditions of a match.
+
+use std::borrow::Cow;
+
+use super::RequestFacts;
+use crate::model::route::HttpMatch;
+use crate::model::{StringMatch, selects};
+
+pub(super) fn http(m: &HttpMatch, facts: &RequestFacts<'_>) -> bool {
+    let holds = |condition: &Option<StringMatch>, value: &str| condition.as_ref().is_none_or(|c| c.matches(value));
+    m.port.is_none_or(|p| p == facts.port)
+        && m.uri
+            .as_ref()
+            .is_none_or(|u| if m.ignore_uri_case { u.matches_ignoring_case(facts.path) } else { u.matches(facts.path) })
+        && holds(&m.method, facts.method)
+        && holds(&m.scheme, facts.scheme)
+        && m.authority.as_ref().is_none_or(|a| authority(a, facts))
+        && m.headers.iter().all(|(name, c)| facts.headers.get(name).is_some_and(|v| c.matches(v)))
+        && !m.without_headers.iter().any(|(name, c)| facts.headers.get(name).is_some_and(|v| c.matches(v)))
+        && m.query.iter().all(|(name, c)| query_parameter(facts.query, name).is_some_and(|v| c.matches(&v)))
+        && selects(&m.source_labels, facts.source_labels)
+        && m.source_namespace.as_deref().is_none_or(|ns| ns == facts.source_namespace)
+}
+
+/// Clients name the port or not as they like, so a condition may name it or not too.
+fn authority(condition: &StringMatch, facts: &RequestFacts<'_>) -> bool {
+    let bare = authority_without_port(facts.authority, facts.port);
+    condition.matches_ignoring_case(facts.authority) || condition.matches_ignoring_case(bare)
+}
+
+/// `authority` without `:port` where that is the port dialled; else as it is.
+#[must_use]
+pub fn authority_without_port(authority: &str, port: u16) -> &str {
+    match authority.rsplit_once(':') {
+        // A bare IPv6 address has colons too, but its last group is never taken for a port: it ends in `]`, or it has
+        // no brackets and then more than one colon.
+        Some((host, p)) if p.parse() == Ok(port) && (host.ends_with(']') || !host.contains(':')) => host,
+        _ => authority,
+    }
+}
+
+/// The first value of the query parameter `name`, percent-decoded (as Envoy: `+` stays `+`). A parameter without `=`
+/// has the empty value.
+#[must_use]
+pub fn query_parameter<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
+    query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (!pair.is_empty() && percent_decode(key) == name).then(|| percent_decode(value))
+    })
+}
+
+fn percent_decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        match hex_pair(bytes, i) {
+            Some(byte) => {
+                out.push(byte);
+                i += 3;
+            }
+            None => {
+                out.push(bytes[i]);
+                i += 1;
+            }
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+}
+
+/// The byte that `%HH` at `at` stands for.
+pub(in crate::decide) fn hex_pair(bytes: &[u8], at: usize) -> Option<u8> {
+    let digit = |b: u8| char::from(b).to_digit(16);
+    match bytes.get(at..at.checked_add(3)?)? {
+        [b'%', high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
+        _ => None,
+    }
+}
+
+/// Whether `sni` is the host `pattern`; `*.example.com` is any name below `example.com`, `*` any at all.
+#[must_use]
+pub fn sni_matches(pattern: &str, sni: &str) -> bool {
+    let sni = sni.strip_suffix('.').unwrap_or(sni);
+    match pattern.strip_prefix('*') {
+        Some("") => true,
+        // The suffix keeps its dot, so that `*.a.com` is neither `a.com` nor `xa.com`.
+        Some(suffix) => {
+            sni.len() > suffix.len()
+                && sni.get(sni.len() - suffix.len()..).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+        }
+        None => sni.eq_ignore_ascii_case(pattern),
+    }
+}
