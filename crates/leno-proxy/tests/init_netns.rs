@@ -123,7 +123,8 @@ fn scene_redirects() {
 fn scene_lifecycle() {
     let backend = std::env::var("BACKEND").expect("started by in_namespace");
     let with = |flags: &[&str]| {
-        let flags = flags.iter().copied().chain(["--backend", backend.as_str()]);
+        // By mark: in a user namespace the uid 1337 may not exist, and iptables refuses it then.
+        let flags = flags.iter().copied().chain(["--mark", "1337", "--backend", backend.as_str()]);
         leno_proxy_init(&flags.collect::<Vec<_>>())
     };
     run("ip link set lo up");
