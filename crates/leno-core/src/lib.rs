@@ -13,5 +13,6 @@ pub mod merge;
 pub mod model;
 pub mod names;
 pub mod reason;
+pub mod samples;
 
 pub use reason::Reason;
