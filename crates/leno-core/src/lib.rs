@@ -14,5 +14,6 @@ pub mod model;
 pub mod names;
 pub mod reason;
 pub mod samples;
+pub mod sketch;
 
 pub use reason::Reason;

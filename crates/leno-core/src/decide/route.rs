@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use crate::model::route::{HttpMatch, HttpRoute, TcpMatch, TcpRoute, TlsRoute, WeightedBackend};
 use crate::model::{Labels, RouteTable, selects};
 
+pub(in crate::decide) use matching::hex_pair;
 pub use matching::{authority_without_port, query_parameter, sni_matches};
 pub use rewrite::{apply_rewrite, redirect_location};
 
