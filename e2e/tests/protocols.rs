@@ -42,8 +42,10 @@ fn http_in_all_its_forms() {
     assert_eq!(status, 200, "a chunked body");
     assert!(body.contains("100000"), "arrives whole: {body}");
     assert_eq!(get(&["-H", "Expect: 100-continue", "-d", "x", "http://echo.myapp/"]).0, 200, "100-continue");
-    let script = "printf 'GET /one HTTP/1.1\\r\\nHost: echo\\r\\n\\r\\nGET /two HTTP/1.1\\r\\nHost: echo\\r\\nConnection: close\\r\\n\\r\\n' | timeout 5 nc -q 4 echo.myapp 80 || true";
-    let out = text(&mesh.exec("myapp", "deploy/web", &["sh", "-c", script]));
+    let script = "exec 3<>/dev/tcp/echo.myapp/80
+printf 'GET /one HTTP/1.1\\r\\nHost: echo\\r\\n\\r\\nGET /two HTTP/1.1\\r\\nHost: echo\\r\\nConnection: close\\r\\n\\r\\n' >&3
+timeout 5 cat <&3";
+    let out = text(&mesh.exec("myapp", "deploy/web", &["bash", "-c", script]));
     assert!(out.contains("/one") && out.contains("/two"), "pipelined requests are answered in order: {out}");
 }
 
