@@ -263,7 +263,7 @@ fn outcome(answer: &Received, by: &str) -> Outcome {
     let grpc = answer.trailers.get("grpc-status").or_else(|| answer.head.headers.get("grpc-status"));
     let grpc = grpc.and_then(|value| value.to_str().ok()?.parse().ok());
     let good = status < 500 && grpc.is_none_or(|code| code == 0);
-    let detail = if good { String::new() } else { String::from_utf8_lossy(&answer.body).chars().take(200).collect() };
+    let detail = if good { String::new() } else { String::from_utf8_lossy(&answer.body).chars().take(120).collect() };
     let by = text_field(&answer.body, by).map(str::to_owned);
     Outcome { status: Some(status), grpc, good, error: None, detail, by }
 }

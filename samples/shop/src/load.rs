@@ -53,7 +53,7 @@ pub(crate) struct LoadArgs {
     #[arg(short, long, default_value_t = 16)]
     concurrency: usize,
     /// How long [default: until told to end].
-    #[arg(long, short, value_parser = duration)]
+    #[arg(long, value_parser = duration)]
     duration: Option<Duration>,
     /// Stop after so many requests.
     #[arg(short, long)]

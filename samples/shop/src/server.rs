@@ -97,7 +97,8 @@ async fn connection<A: App>(stream: TcpStream, address: SocketAddr, app: Arc<A>,
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(AtomicBool::new(false));
     let io = TokioIo::new(Conn { stream, reset: reset.clone() });
-    let peer = Peer { address };
+    // A dual-stack socket shows IPv4 clients as ::ffff:1.2.3.4.
+    let peer = Peer { address: SocketAddr::new(address.ip().to_canonical(), address.port()) };
     let service = service_fn(move |request: Request<Incoming>| {
         let (app, peer, reset) = (app.clone(), peer.clone(), reset.clone());
         async move {
