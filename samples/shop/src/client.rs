@@ -38,9 +38,6 @@ pub(crate) struct RequestArgs {
     /// Longest time for connecting and the whole answer.
     #[arg(long, default_value = "15s", value_parser = duration)]
     timeout: Duration,
-    /// Field of a JSON answer to count answers by.
-    #[arg(long, default_value = "version", value_name = "FIELD")]
-    by: String,
 }
 
 /// Where requests go: shared by all workers.
@@ -124,7 +121,7 @@ impl Client {
     /// Sends one request and says what came of it.
     pub(crate) async fn send(&mut self, target: &Target) -> (Outcome, Option<Received>) {
         match tokio::time::timeout(target.options.timeout, self.exchange(target)).await {
-            Ok(Ok(answer)) => (outcome(&answer, &target.options.by), Some(answer)),
+            Ok(Ok(answer)) => (outcome(&answer), Some(answer)),
             Ok(Err(failure)) => {
                 self.own = None;
                 (Outcome::failed(failure.kind, failure.detail), None)
@@ -258,14 +255,15 @@ pub(crate) fn kind_of(error: &io::Error) -> &'static str {
     }
 }
 
-fn outcome(answer: &Received, by: &str) -> Outcome {
+fn outcome(answer: &Received) -> Outcome {
     let status = answer.head.status.as_u16();
     let grpc = answer.trailers.get("grpc-status").or_else(|| answer.head.headers.get("grpc-status"));
     let grpc = grpc.and_then(|value| value.to_str().ok()?.parse().ok());
     let good = status < 500 && grpc.is_none_or(|code| code == 0);
     let detail = if good { String::new() } else { String::from_utf8_lossy(&answer.body).chars().take(120).collect() };
-    let by = text_field(&answer.body, by).map(str::to_owned);
-    Outcome { status: Some(status), grpc, good, error: None, detail, by }
+    let field = |name| text_field(&answer.body, name).map(str::to_owned);
+    let (version, pod) = (field("version"), field("pod"));
+    Outcome { status: Some(status), grpc, good, error: None, detail, version, pod }
 }
 
 /// How much of a body is kept, bytes.

@@ -21,9 +21,11 @@ use crate::units::{Me, hostname};
 /// An HTTP/1.1 and h2c server that answers with what it was asked, as JSON.
 ///
 /// Paths: /status/503 /delay/250ms /hang /reset /bytes/1000 /stream?n=10&every=100ms /trailers /echo (sends the body
-/// back) /ws (`WebSocket` echo) /flaky?fail=0.3&status=503 /latency?median=10ms&sigma=0.5&max=1s (log-normal).
+/// back) /ws (`WebSocket` echo) /flaky?fail=0.3&status=503 /latency?median=10ms&sigma=0.5&max=1s (log-normal)
+/// /latency?min=20ms&max=120ms (uniform).
 /// Any other path answers 200 and takes ?status= ?delay= ?fail= too.
-/// /healthz is for probes; /count gives requests by path (DELETE resets them);
+/// /healthz is for probes; /count gives requests by path (DELETE resets them), /count?id=X those that had
+/// ?id=X in their query;
 /// POST /mode {"status":503,"hang":true,"reset":true,"delay":"2s","unready":true,"percent":50,"path":"/x","for":"10s"}
 /// makes later requests misbehave, DELETE /mode ends it.
 #[derive(clap::Args)]

@@ -20,7 +20,7 @@ use crate::proto::health::health_server::{Health, HealthServer};
 use crate::proto::health::{HealthCheckRequest, HealthCheckResponse};
 use crate::report::{Outcome, Report};
 use crate::server::{asked_to_end, listen};
-use crate::units::{Me, duration};
+use crate::units::{Me, duration, pause};
 
 /// A gRPC server that answers with its version, pod and the request's headers; see proto/echo.proto.
 #[derive(clap::Args)]
@@ -53,6 +53,9 @@ pub(crate) struct CallArgs {
     /// Kind of call.
     #[arg(long, value_enum, default_value_t = Method::Unary)]
     method: Method,
+    /// Short for --method bidi.
+    #[arg(long, conflicts_with = "method")]
+    stream: bool,
     /// How many calls.
     #[arg(short, long, default_value_t = 1)]
     number: u64,
@@ -183,7 +186,7 @@ impl Echo for EchoService {
 
 /// Waits and fails as the request asks.
 async fn obey(request: &EchoRequest) -> Result<(), Status> {
-    tokio::time::sleep(Duration::from_millis(request.delay_ms.into())).await;
+    pause(Duration::from_millis(request.delay_ms.into())).await;
     let code = Code::from_i32(i32::try_from(request.code).unwrap_or(2));
     let share = if request.fail > 0.0 { request.fail } else { f64::from(u8::from(code != Code::Ok)) };
     if rand::random::<f64>() >= share {
@@ -235,8 +238,8 @@ fn outcome(result: Result<Vec<EchoReply>, Status>, show: bool) -> Outcome {
                     println!("{} {} from {} {}", reply.number, reply.message, reply.version, reply.pod);
                 }
             }
-            let by = replies.first().map(|reply| reply.version.clone());
-            Outcome { status: None, grpc: Some(0), good: true, error: None, detail: String::new(), by }
+            let (version, pod) = replies.first().map(|r| (r.version.clone(), r.pod.clone())).unzip();
+            Outcome { status: None, grpc: Some(0), good: true, error: None, detail: String::new(), version, pod }
         }
         Err(status) => {
             let code = u32::try_from(i32::from(status.code())).unwrap_or(2);
@@ -244,7 +247,7 @@ fn outcome(result: Result<Vec<EchoReply>, Status>, show: bool) -> Outcome {
             if show {
                 eprintln!("{detail}");
             }
-            Outcome { status: None, grpc: Some(code), good: false, error: None, detail, by: None }
+            Outcome { status: None, grpc: Some(code), good: false, error: None, detail, version: None, pod: None }
         }
     }
 }
@@ -259,7 +262,7 @@ async fn call_once(args: &CallArgs, channel: Channel) -> Result<Vec<EchoReply>, 
         count: args.count,
     };
     let many = stream::iter(vec![message.clone(); args.count as usize]);
-    match args.method {
+    match if args.stream { Method::Bidi } else { args.method } {
         Method::Unary => Ok(vec![client.unary(prepared(args, message)?).await?.into_inner()]),
         Method::ClientStream => Ok(vec![client.client_stream(prepared(args, many)?).await?.into_inner()]),
         Method::ServerStream => collect(client.server_stream(prepared(args, message)?).await?.into_inner()).await,

@@ -17,6 +17,7 @@ mod shell;
 mod shop;
 mod tcp;
 mod units;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ enum Verb {
     TcpGreet(tcp::GreetArgs),
     Call(load::CallArgs),
     Load(load::LoadArgs),
+    Watch(watch::Args),
     GrpcCall(grpc::CallArgs),
     TcpCall(tcp::CallArgs),
 }
@@ -80,6 +82,7 @@ async fn run(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::TcpGreet(args) => tcp::greet(args).await.map(done),
         Verb::Call(args) => load::call(args).await,
         Verb::Load(args) => load::load(args).await,
+        Verb::Watch(args) => watch::run(args).await.map(done),
         Verb::GrpcCall(args) => grpc::call(args).await,
         Verb::TcpCall(args) => tcp::call(args).await,
     }

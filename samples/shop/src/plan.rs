@@ -59,6 +59,7 @@ impl Plan {
                 "delay" => plan.delay = duration(value)?,
                 "bytes" => plan.bytes = Some(number(value)?),
                 "fail" => fail.0 = number(value)?,
+                "min" => shape.min = Some(duration(value)?),
                 "median" => shape.median = duration(value)?,
                 "sigma" => shape.sigma = number(value)?,
                 "max" => shape.max = duration(value)?,
@@ -104,8 +105,10 @@ impl Default for Plan {
     }
 }
 
-/// A log-normal distribution of latencies: half below `median`, p99 at about `median * e^(2.33 sigma)`.
+/// A distribution of latencies: uniform from `min` to `max` where a `min` is given, else log-normal: half below `median`,
+/// p99 at about `median * e^(2.33 sigma)`, none above `max`.
 struct Latency {
+    min: Option<Duration>,
     median: Duration,
     sigma: f64,
     max: Duration,
@@ -113,13 +116,16 @@ struct Latency {
 
 impl Default for Latency {
     fn default() -> Self {
-        Self { median: Duration::from_millis(10), sigma: 0.5, max: Duration::from_secs(10) }
+        Self { min: None, median: Duration::from_millis(10), sigma: 0.5, max: Duration::from_secs(10) }
     }
 }
 
 impl Latency {
-    /// Box and Muller's transform of two uniform draws.
     fn draw(&self, [a, b]: [f64; 2]) -> Duration {
+        if let Some(min) = self.min {
+            return min + self.max.saturating_sub(min).mul_f64(b);
+        }
+        // Box and Muller's transform of two uniform draws.
         let normal = (-2.0 * a.max(f64::MIN_POSITIVE).ln()).sqrt() * (TAU * b).cos();
         let seconds = self.median.as_secs_f64() * (self.sigma * normal).exp();
         Duration::try_from_secs_f64(seconds).unwrap_or(self.max).min(self.max)

@@ -1,5 +1,5 @@
 //! Generated from `proto/`.
-#![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all)]
+#![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic)]
 
 include!(concat!(env!("OUT_DIR"), "/protos.rs"));
 

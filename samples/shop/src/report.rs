@@ -19,14 +19,16 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<&'static str>,
     /// Details for people.
     pub(crate) detail: String,
-    /// Value of the body field that answers are counted by.
-    pub(crate) by: Option<String>,
+    /// `version` of the answer's body.
+    pub(crate) version: Option<String>,
+    /// `pod` of the answer's body.
+    pub(crate) pod: Option<String>,
 }
 
 impl Outcome {
     /// No full answer.
     pub(crate) fn failed(kind: &'static str, detail: String) -> Self {
-        Self { status: None, grpc: None, good: false, error: Some(kind), detail, by: None }
+        Self { status: None, grpc: None, good: false, error: Some(kind), detail, version: None, pod: None }
     }
 }
 
@@ -37,7 +39,8 @@ pub(crate) struct Report {
     status: BTreeMap<u16, u64>,
     grpc: BTreeMap<u32, u64>,
     errors: BTreeMap<&'static str, u64>,
-    by: BTreeMap<String, u64>,
+    versions: BTreeMap<String, u64>,
+    pods: BTreeMap<String, u64>,
     latency: Histogram,
     examples: Vec<String>,
 }
@@ -56,8 +59,11 @@ impl Report {
         if let Some(kind) = outcome.error {
             *self.errors.entry(kind).or_default() += 1;
         }
-        if let Some(by) = outcome.by {
-            *self.by.entry(by).or_default() += 1;
+        if let Some(version) = outcome.version {
+            *self.versions.entry(version).or_default() += 1;
+        }
+        if let Some(pod) = outcome.pod {
+            *self.pods.entry(pod).or_default() += 1;
         }
         if !outcome.good && self.examples.len() < EXAMPLES {
             let status = outcome.status.map(|s| format!("{s} ")).unwrap_or_default();
@@ -78,7 +84,7 @@ impl Report {
     /// As one JSON object.
     pub(crate) fn json(&self, seconds: f64) -> Value {
         let numbers = |map: &BTreeMap<_, u64>| map.iter().map(|(k, v): (&u16, _)| (k.to_string(), json!(v))).collect();
-        let status: Map<String, Value> = numbers(&self.status);
+        let statuses: Map<String, Value> = numbers(&self.status);
         let grpc: Map<String, Value> = self.grpc.iter().map(|(k, v)| (k.to_string(), json!(v))).collect();
         json!({
             "requests": self.requests(),
@@ -87,10 +93,11 @@ impl Report {
             "success_rate": self.rate(),
             "seconds": seconds,
             "rps": self.rps(seconds),
-            "status": status,
+            "statuses": statuses,
             "grpc": grpc,
             "errors": self.errors,
-            "by": self.by,
+            "versions": self.versions,
+            "pods": self.pods,
             "latency_ms": {
                 "min": self.latency.min(),
                 "mean": self.latency.mean(),
@@ -112,7 +119,10 @@ impl Report {
         line(&mut out, "status", &self.status);
         line(&mut out, "grpc", &self.grpc);
         line(&mut out, "errors", &self.errors);
-        line(&mut out, "answers", &self.by);
+        line(&mut out, "versions", &self.versions);
+        if self.pods.len() > 1 {
+            line(&mut out, "pods", &self.pods);
+        }
         if let (Some(p50), Some(p90), Some(p95), Some(p99), Some(max)) = (
             self.latency.quantile(0.50),
             self.latency.quantile(0.90),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::mode::{Mode, ModeCell};
 use crate::plan::Plan;
 use crate::server::{Answer, App, Body, Peer, full};
-use crate::units::Me;
+use crate::units::{Me, pause};
 
 /// The part of a service that is its own.
 pub(crate) trait Handler: Send + Sync + 'static {
@@ -62,10 +62,14 @@ impl<H: Handler> Shell<H> {
 
     fn count(&self, request: &Request<Incoming>) -> Response<Body> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = id(request) {
+            let count = counts.get(&format!("?id={id}")).copied().unwrap_or_default();
+            return json_reply(StatusCode::OK, &json!({"pod": self.me.pod, "id": id, "count": count}), &self.me);
+        }
         if request.method() == Method::DELETE {
             counts.clear();
         }
-        let total: u64 = counts.values().sum();
+        let total: u64 = counts.iter().filter(|(key, _)| key.starts_with('/')).map(|(_, n)| n).sum();
         let value = json!({"pod": self.me.pod, "version": self.me.version, "total": total, "paths": *counts});
         drop(counts);
         json_reply(StatusCode::OK, &value, &self.me)
@@ -90,7 +94,12 @@ impl<H: Handler> App for Shell<H> {
             }
             "/mode" => return Answer::Reply(self.set_mode(request).await),
             "/count" => return Answer::Reply(self.count(&request)),
-            _ => self.counted(path),
+            _ => {
+                self.counted(path);
+                if let Some(id) = id(&request) {
+                    self.counted(&format!("?id={id}"));
+                }
+            }
         }
         let draws = [rand::random(), rand::random()];
         let planned =
@@ -100,9 +109,7 @@ impl<H: Handler> App for Shell<H> {
             Ok(plan) => plan.with(mode.as_ref()),
             Err(error) => return Answer::Reply(text(StatusCode::BAD_REQUEST, &format!("{error}\n"))),
         };
-        if !plan.delay.is_zero() {
-            tokio::time::sleep(plan.delay).await;
-        }
+        pause(plan.delay).await;
         if plan.reset {
             return Answer::Reset;
         }
@@ -114,6 +121,11 @@ impl<H: Handler> App for Shell<H> {
         }
         self.handler.answer(request, plan, peer).await
     }
+}
+
+/// The query's `id`, by which a test counts the tries of one of its requests.
+fn id(request: &Request<Incoming>) -> Option<&str> {
+    request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("id="))
 }
 
 /// A status that [`Plan`] or [`Mode`] has checked.

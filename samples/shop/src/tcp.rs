@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::client::kind_of;
 use crate::report::{Outcome, Report};
 use crate::server::{asked_to_end, listen};
-use crate::units::{Me, duration};
+use crate::units::{Me, duration, pause};
 
 /// A TCP server that sends back what it receives (the client speaks first).
 #[derive(clap::Args)]
@@ -35,19 +35,19 @@ pub(crate) struct GreetArgs {
     delay: Duration,
 }
 
-/// Opens TCP connections, sends a line on each and waits for a line, and prints what came.
+/// Opens TCP connections and prints the lines that come: the server's greeting, then an answer to each line sent.
 ///
 /// Fails (exit 1) when a connection did not get its lines.
 #[derive(clap::Args)]
 pub(crate) struct CallArgs {
     /// HOST:PORT
     address: String,
-    /// The server speaks first: wait for its greeting before sending.
+    /// The client speaks first: no greeting is waited for.
     #[arg(long)]
-    greet: bool,
-    /// Line to send; an empty one sends nothing.
-    #[arg(long, default_value = "hello")]
-    send: String,
+    client_first: bool,
+    /// Line to send [default: none, `hello` with --client-first].
+    #[arg(long)]
+    send: Option<String>,
     /// How many connections, one after another.
     #[arg(short, long, default_value_t = 1)]
     number: u64,
@@ -60,7 +60,7 @@ pub(crate) struct CallArgs {
     /// Longest time for one connection, without --hold.
     #[arg(long, default_value = "10s", value_parser = duration)]
     timeout: Duration,
-    /// Print a summary as JSON; `by` counts the greetings' versions, or the answers.
+    /// Print a summary as JSON; `versions` and `pods` are those of `tcp-greet`'s greeting.
     #[arg(long)]
     json: bool,
 }
@@ -85,7 +85,7 @@ pub(crate) async fn greet(args: GreetArgs) -> anyhow::Result<()> {
     accept(listener, move |stream| {
         let me = me.clone();
         async move {
-            tokio::time::sleep(delay).await;
+            pause(delay).await;
             let greeting = format!("220 {} {} {} ready\r\n", me.service, me.version, me.pod);
             lines(stream, &greeting, |line| Some(format!("250 {line}\r\n"))).await
         }
@@ -153,12 +153,12 @@ pub(crate) async fn call(args: CallArgs) -> anyhow::Result<ExitCode> {
                 if !args.json && args.number == 1 {
                     heard.iter().for_each(|line| println!("{line}"));
                 }
-                tokio::time::sleep(args.hold).await;
+                pause(args.hold).await;
                 drop(stream);
-                let first = heard.first().map_or("", String::as_str);
-                let by = if args.greet { first.split(' ').nth(2).unwrap_or(first) } else { first };
-                let by = Some(by.to_owned());
-                Outcome { status: None, grpc: None, good: true, error: None, detail: String::new(), by }
+                let word =
+                    |n: usize| heard.first()?.split(' ').nth(n).filter(|_| !args.client_first).map(str::to_owned);
+                let (version, pod) = (word(2), word(3));
+                Outcome { status: None, grpc: None, good: true, error: None, detail: String::new(), version, pod }
             }
             Ok(Err(error)) => Outcome::failed(kind_of(&error), error.to_string()),
             Err(_) => Outcome::failed("timeout", format!("no line within {:?}", args.timeout)),
@@ -181,12 +181,14 @@ pub(crate) async fn call(args: CallArgs) -> anyhow::Result<ExitCode> {
 async fn talk(args: &CallArgs) -> io::Result<(BufReader<TcpStream>, Vec<String>)> {
     let mut stream = BufReader::new(TcpStream::connect(args.address.as_str()).await?);
     let mut heard = Vec::new();
-    if args.greet {
+    if !args.client_first {
         heard.push(read_line(&mut stream).await?);
     }
-    for _ in 0..if args.send.is_empty() { 0 } else { args.lines } {
-        stream.write_all(format!("{}\r\n", args.send).as_bytes()).await?;
-        heard.push(read_line(&mut stream).await?);
+    if let Some(send) = args.send.as_deref().or(args.client_first.then_some("hello")) {
+        for _ in 0..args.lines {
+            stream.write_all(format!("{send}\r\n").as_bytes()).await?;
+            heard.push(read_line(&mut stream).await?);
+        }
     }
     Ok((stream, heard))
 }

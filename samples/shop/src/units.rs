@@ -46,6 +46,13 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| format!("`{text}`: out of range"))
 }
 
+/// Waits; not at all for no time, where a timer would still round up to its next millisecond.
+pub(crate) async fn pause(time: Duration) {
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
+}
+
 /// The text value of the first `"name": "…"` in a JSON body; cheaper than parsing it, and good enough for counting.
 pub(crate) fn text_field<'a>(body: &'a [u8], name: &str) -> Option<&'a str> {
     let body = std::str::from_utf8(body).ok()?;

@@ -42,6 +42,11 @@ fn latencies_are_log_normal_about_their_median() {
 }
 
 #[test]
+fn latencies_are_uniform_where_a_minimum_is_given() {
+    assert_eq!(plan("/latency", "min=20ms&max=120ms").delay, Duration::from_millis(70));
+}
+
+#[test]
 fn nonsense_is_refused() {
     for (path, query) in [("/status/99", ""), ("/delay/x", ""), ("/", "fail=often"), ("/bytes/-1", "")] {
         assert!(Plan::read(path, query, [0.0, 0.0]).is_err(), "{path}?{query}");
