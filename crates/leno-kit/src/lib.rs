@@ -1,1 +1,12 @@
-//! Process kit: settings, logging, drain, sockets.
+//! Process kit: what every Leno process needs and none should write twice.
+
+pub mod backoff;
+pub mod drain;
+pub mod log;
+pub mod settings;
+pub mod signal;
+pub mod sock;
+
+pub use backoff::Backoff;
+pub use drain::{Active, Drain, Trigger};
+pub use log::LogHandle;

@@ -1,0 +1,35 @@
+use std::time::Duration;
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_what_is_active_and_then_ends_at_once() {
+    let (trigger, drain) = channel();
+    let active = drain.hold();
+    let waiter = tokio::spawn(trigger.drain(Duration::from_secs(5)));
+    drain.started().await;
+    assert!(drain.is_draining());
+    assert!(!waiter.is_finished());
+    drop(active);
+    assert!(waiter.await.unwrap(), "all ended by themselves");
+    drain.forced().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_forces_what_does_not_end() {
+    let (trigger, drain) = channel();
+    let _active = drain.hold();
+    let begun = tokio::time::Instant::now();
+    assert!(!trigger.drain(Duration::from_secs(5)).await, "one was cut");
+    assert_eq!(begun.elapsed(), Duration::from_secs(5));
+    drain.forced().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_active_ends_at_once() {
+    let (trigger, drain) = channel();
+    let begun = tokio::time::Instant::now();
+    assert!(trigger.drain(Duration::from_secs(5)).await);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    drain.forced().await;
+}

@@ -1,0 +1,31 @@
+use super::*;
+
+#[tokio::test]
+async fn a_dual_stack_listener_takes_both_families() {
+    let listener = listen_all(0).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let v4 = connect(SocketAddr::from(([127, 0, 0, 1], port)), None).await.unwrap();
+    let (accepted, peer) = listener.accept().await.unwrap();
+    assert_eq!(canonical(peer), v4.local_addr().unwrap());
+    tune(&accepted).unwrap();
+    assert!(accepted.nodelay().unwrap());
+    // Nothing redirected this connection.
+    assert_eq!(original_dst(&accepted), None);
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named_in_the_error() {
+    let first = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let addr = first.local_addr().unwrap();
+    let error = listen(addr).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    assert!(error.to_string().contains(&addr.to_string()), "{error}");
+}
+
+#[test]
+fn mapped_addresses_become_plain_ones() {
+    let mapped: SocketAddr = "[::ffff:10.0.0.1]:80".parse().unwrap();
+    assert_eq!(canonical(mapped), "10.0.0.1:80".parse().unwrap());
+    let v6: SocketAddr = "[fd00::1]:80".parse().unwrap();
+    assert_eq!(canonical(v6), v6);
+}
