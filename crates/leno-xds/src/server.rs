@@ -111,7 +111,7 @@ impl DeltaSession {
             // A name that is subscribed to again is asked for anew: the proxy has dropped what it had.
             let has = req.initial_resource_versions.get(name).and_then(|v| v.parse().ok());
             let key: Arc<str> = name.as_str().into();
-            state.subscribed.insert(key.clone(), has.map_or(Sent::Nothing, Sent::Version));
+            state.subscribed.insert(key.clone(), Subscription::new(has.map_or(Sent::Nothing, Sent::Version)));
             wanted.push(key);
         }
         Ok(Handled { responses: self.respond(kind, wanted, snapshot), settled })
@@ -162,22 +162,35 @@ impl DeltaSession {
         self.kinds[name.kind.index()].subscribed.contains_key(&name.key)
     }
 
+    /// Whether the proxy has accepted what `snapshot` says of `name`; `None` where it does not want it.
+    #[must_use]
+    pub fn lives_by(&self, name: &ResourceName, snapshot: &Snapshot) -> Option<bool> {
+        let state = &self.kinds[name.kind.index()];
+        let subscription = state.subscribed.get(&name.key)?;
+        let newest = match (snapshot.get(name), subscription.sent) {
+            (Some(now), Sent::Version(v)) => v == now.version,
+            (None, Sent::Absent) => true,
+            _ => false,
+        };
+        Some(newest && subscription.unanswered == 0 && !state.refused.contains_key(&name.key))
+    }
+
     /// Responses with those of `keys` that differ from what the proxy has.
     fn respond(&mut self, kind: ResourceKind, keys: Vec<Arc<str>>, snapshot: &Snapshot) -> Vec<DeltaDiscoveryResponse> {
         let state = &mut self.kinds[kind.index()];
         let mut responses = Vec::new();
         let mut draft = Draft::default();
         for key in keys {
-            let Some(sent) = state.subscribed.get_mut(&key) else { continue };
-            match (snapshot.get_key(kind, &key), *sent) {
+            let Some(subscription) = state.subscribed.get_mut(&key) else { continue };
+            match (snapshot.get_key(kind, &key), subscription.sent) {
                 (Some(now), Sent::Version(v)) if v == now.version => continue,
                 (None, Sent::Absent) => continue,
                 (Some(now), _) => {
-                    *sent = Sent::Version(now.version);
+                    subscription.send(Sent::Version(now.version));
                     draft.add(kind, &key, now);
                 }
                 (None, _) => {
-                    *sent = Sent::Absent;
+                    subscription.send(Sent::Absent);
                     draft.remove(&key);
                 }
             }
@@ -194,11 +207,29 @@ impl DeltaSession {
 
 #[derive(Debug, Default)]
 struct KindState {
-    subscribed: HashMap<Arc<str>, Sent>,
+    subscribed: HashMap<Arc<str>, Subscription>,
     in_flight: VecDeque<InFlight>,
     sent: u64,
     acked: u64,
     refused: BTreeMap<Arc<str>, String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Subscription {
+    sent: Sent,
+    /// Responses with this resource that the proxy has not answered yet.
+    unanswered: u32,
+}
+
+impl Subscription {
+    const fn new(sent: Sent) -> Self {
+        Self { sent, unanswered: 0 }
+    }
+
+    const fn send(&mut self, sent: Sent) {
+        self.sent = sent;
+        self.unanswered += 1;
+    }
 }
 
 /// The newest state of a resource that the proxy was told, on this stream or (by its own word) on an earlier one.
@@ -237,6 +268,10 @@ impl KindState {
         let refused = error.map(|e| refusals(e, &keys)).unwrap_or_default();
         for key in &keys {
             self.refused.remove(key);
+            if let Some(subscription) = self.subscribed.get_mut(key) {
+                // A name that was dropped and taken up again has answers of its former life still to come.
+                subscription.unanswered = subscription.unanswered.saturating_sub(1);
+            }
         }
         self.refused.extend(refused.iter().filter(|(k, _)| self.subscribed.contains_key(k)).cloned());
         Some(Settled { kind, nonce, refused })

@@ -86,6 +86,9 @@ fn acks_and_nacks_are_counted_by_nonce() {
     });
     let settled = session.on_request(&nack, &now).unwrap().settled.unwrap();
     assert_eq!(settled.refused, [("a/c".into(), "bad".to_owned())]);
+    assert_eq!(session.lives_by(&name(ResourceKind::Routes, "a/b"), &now), Some(true));
+    assert_eq!(session.lives_by(&name(ResourceKind::Routes, "a/c"), &now), Some(false));
+    assert_eq!(session.lives_by(&name(ResourceKind::Routes, "a/d"), &now), None);
     let status = session.status(ResourceKind::Routes);
     assert_eq!((status.sent, status.acked, status.in_flight), (2, 2, 0));
     assert!(!status.synced());
