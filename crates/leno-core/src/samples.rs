@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Direction, ServiceId};
+use crate::sketch::Sketch;
 
 /// All of one proxy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,8 +39,8 @@ pub struct RequestSample {
     pub flags: String,
     /// How many.
     pub count: u64,
-    /// Their durations: `(bucket, count)` of a [`crate::sketch::Sketch`].
-    pub sketch: Vec<(u16, u64)>,
+    /// Their durations.
+    pub sketch: Sketch,
 }
 
 /// What tells requests apart.

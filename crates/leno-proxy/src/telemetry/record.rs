@@ -212,6 +212,17 @@ pub enum ReqProtocol {
     Grpc,
 }
 
+impl ReqProtocol {
+    /// As the label says it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
 /// HTTP version, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HttpVersion {
