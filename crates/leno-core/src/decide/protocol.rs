@@ -35,10 +35,12 @@ pub fn mistaken_protocol(app_protocol: Option<&str>, name: &str) -> Option<&'sta
         return None;
     }
     let text = text.to_ascii_lowercase();
+    // `httpserver` begins with http, not with https.
+    let begins = |word: &str| {
+        text.strip_prefix(word).is_some_and(|rest| word != "https" || !rest.starts_with(|c: char| c.is_alphabetic()))
+    };
     let hinted = |word: &&&str| {
-        text.split(['-', '_', '.', '/']).any(|part| part == **word)
-            || text.starts_with(**word)
-            || text.ends_with(**word)
+        text.split(['-', '_', '.', '/']).any(|part| part == **word) || begins(word) || text.ends_with(**word)
     };
     // Longer words first, so that `webhttps` is taken for https.
     HINTS.iter().find(hinted).copied()
