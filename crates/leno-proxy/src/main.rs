@@ -1,3 +1,7 @@
-//! The sidecar proxy.
+//! `leno-proxy`: see the library of the same name.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    leno_proxy::boot::main()
+}
