@@ -1,5 +1,7 @@
 //! Objects in, pieces of the model out: the only place that lists the kinds.
 
+mod kube;
+
 use std::net::IpAddr;
 
 use leno_core::id::ServiceId;
@@ -8,7 +10,9 @@ use leno_core::model::{
 };
 
 use crate::diagnostic::Diagnostic;
+use crate::istio::{authorization_policy, destination_rule, peer_authentication, virtual_service};
 use crate::object::Object;
+use crate::{mesh, smi};
 
 /// What lowering needs to know of the mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,11 +175,40 @@ pub struct PodFacts {
     pub created: i64,
 }
 
-/// Lowers one object. Kinds that are not for the mesh (Deployments, Secrets …) give nothing.
+/// Lowers one object. Kinds that are not for the mesh (Deployments, Secrets …) and kinds of others give nothing.
 ///
 /// # Errors
 /// All errors and warnings of an object that is refused.
 pub fn lower(object: &Object, context: &LowerContext) -> Result<(Vec<Lowered>, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let _ = (object, context);
-    Ok((Vec::new(), Vec::new()))
+    match (object.group(), object.kind.as_str()) {
+        ("", "Namespace") => kube::namespace(object),
+        ("", "Service") => kube::service(object),
+        ("", "Pod") => kube::pod(object),
+        ("discovery.k8s.io", "EndpointSlice") => kube::endpoint_slice(object),
+        ("", "ConfigMap") if mesh::is_mesh_config(object, context) => mesh::lower(object, context),
+        ("networking.istio.io", "VirtualService") => virtual_service::lower(object),
+        ("networking.istio.io", "DestinationRule") => destination_rule::lower(object),
+        ("security.istio.io", "PeerAuthentication") => peer_authentication::lower(object),
+        ("security.istio.io", "AuthorizationPolicy") => authorization_policy::lower(object),
+        ("split.smi-spec.io", "TrafficSplit") => smi::lower(object),
+        _ => Ok((Vec::new(), Vec::new())),
+    }
 }
+
+/// Whether [`lower`] knows the kind, whatever the object says.
+#[must_use]
+pub fn is_lowered(object: &Object) -> bool {
+    LOWERED.contains(&(object.group(), object.kind.as_str()))
+}
+
+const LOWERED: &[(&str, &str)] = &[
+    ("", "Namespace"),
+    ("", "Service"),
+    ("", "Pod"),
+    ("discovery.k8s.io", "EndpointSlice"),
+    ("networking.istio.io", "VirtualService"),
+    ("networking.istio.io", "DestinationRule"),
+    ("security.istio.io", "PeerAuthentication"),
+    ("security.istio.io", "AuthorizationPolicy"),
+    ("split.smi-spec.io", "TrafficSplit"),
+];
