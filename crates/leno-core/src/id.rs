@@ -161,3 +161,6 @@ pub enum Direction {
     /// From the application to the network.
     Outbound,
 }
+
+#[cfg(test)]
+mod tests;

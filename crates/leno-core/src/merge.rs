@@ -53,3 +53,6 @@ pub fn traffic_policy(rule: Option<&DestinationRule>, subset: Option<&Subset>, p
         None => wide,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! String matches, as Istio's `StringMatch` has them.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use regex::Regex;
 use serde::{Serialize, Serializer};
@@ -47,6 +48,8 @@ impl StringMatch {
 pub struct Pattern {
     source: String,
     compiled: Regex,
+    /// Without anchors, for rewrites; compiled when first used.
+    unanchored: OnceLock<Option<Regex>>,
 }
 
 impl Pattern {
@@ -56,8 +59,10 @@ impl Pattern {
     /// Where `source` is not a regular expression, or one too large (10 MiB compiled).
     pub fn new(source: impl Into<String>) -> Result<Self, regex::Error> {
         let source = source.into();
+        // It must be whole by itself, or `a)|(b` would slip out of the anchors.
+        Regex::new(&source)?;
         let compiled = Regex::new(&format!("^(?:{source})$"))?;
-        Ok(Self { source, compiled })
+        Ok(Self { source, compiled, unanchored: OnceLock::new() })
     }
 
     /// As written.
@@ -75,7 +80,7 @@ impl Pattern {
     /// Replaces the match by `substitution` with RE2's `\1` groups (Istio's `uriRegexRewrite`).
     #[must_use]
     pub fn rewrite(&self, value: &str, substitution: &str) -> String {
-        let unanchored = Regex::new(&self.source);
+        let unanchored = self.unanchored.get_or_init(|| Regex::new(&self.source).ok());
         let mut template = String::with_capacity(substitution.len());
         let mut chars = substitution.chars().peekable();
         while let Some(c) = chars.next() {
@@ -95,8 +100,8 @@ impl Pattern {
             }
         }
         match unanchored {
-            Ok(re) => re.replace_all(value, template.as_str()).into_owned(),
-            Err(_) => value.to_owned(),
+            Some(re) => re.replace_all(value, template.as_str()).into_owned(),
+            None => value.to_owned(),
         }
     }
 }
@@ -120,3 +125,6 @@ impl Serialize for Pattern {
         s.serialize_str(&self.source)
     }
 }
+
+#[cfg(test)]
+mod tests;

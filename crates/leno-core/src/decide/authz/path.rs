@@ -18,18 +18,30 @@ pub struct BadPath;
 /// # Errors
 /// [`BadPath`]: answer 400, as Envoy does.
 pub fn normalize_path(path: &str) -> Result<Cow<'_, str>, BadPath> {
+    let path = origin_form(path)?;
+    Ok(if is_relative(path) || is_plain(path) {
+        Cow::Borrowed(path)
+    } else {
+        Cow::Owned(resolve_dots(&unescape(path)))
+    })
+}
+
+/// The path alone, without query, scheme and authority.
+fn origin_form(path: &str) -> Result<&str, BadPath> {
     let path = path.split_once('?').map_or(path, |(p, _)| p);
     let path = match path.split_once("://") {
         Some((scheme, rest)) if !scheme.contains(['/', '\\']) => rest.find(['/', '\\']).map_or("/", |at| &rest[at..]),
         _ => path,
     };
-    if path.contains(['\0', '#']) || path.contains("%00") {
-        return Err(BadPath);
-    }
-    if !path.starts_with(['/', '\\']) || is_plain(path) {
-        return Ok(Cow::Borrowed(path));
-    }
-    Ok(Cow::Owned(resolve_dots(&decode(path, is_unreserved).replace('\\', "/"))))
+    if path.contains(['\0', '#']) || path.contains("%00") { Err(BadPath) } else { Ok(path) }
+}
+
+fn is_relative(path: &str) -> bool {
+    !path.starts_with(['/', '\\'])
+}
+
+fn unescape(path: &str) -> String {
+    decode(path, is_unreserved).replace('\\', "/")
 }
 
 /// All meanings that servers give to one path.
@@ -44,16 +56,20 @@ pub(super) struct PathForms {
 
 impl PathForms {
     pub(super) fn new(path: &str) -> Result<Self, BadPath> {
-        let base = normalize_path(path)?.into_owned();
+        let path = origin_form(path)?;
+        if is_relative(path) || is_plain(path) {
+            return Ok(Self { base: path.to_owned(), others: Vec::new() });
+        }
+        let unescaped = unescape(path);
+        let base = resolve_dots(&unescaped);
+        // From the path as it came, not from `base`: a server that merges slashes first resolves dots otherwise.
+        let decoded = decode(&unescaped, |b| b == b'/' || b == b'\\').replace('\\', "/");
+        let resolved_first = merge_slashes(&resolve_dots(&decoded));
+        let merged_first = resolve_dots(&merge_slashes(&decoded));
         let mut others = Vec::new();
-        if base.starts_with('/') && !is_plain(&base) {
-            let decoded = decode(&base, |b| b == b'/' || b == b'\\').replace('\\', "/");
-            let resolved_first = merge_slashes(&resolve_dots(&decoded));
-            let merged_first = resolve_dots(&merge_slashes(&decoded));
-            for form in [resolved_first, merged_first] {
-                if form != base && !others.contains(&form) {
-                    others.push(form);
-                }
+        for form in [resolved_first, merged_first] {
+            if form != base && !others.contains(&form) {
+                others.push(form);
             }
         }
         Ok(Self { base, others })
