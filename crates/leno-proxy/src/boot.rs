@@ -1,18 +1,24 @@
 //! Settings, wiring, and the life of the process: bind, run, drain.
 
+mod run;
 mod settings;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use clap::{Parser, Subcommand};
+use leno_core::model::Workload;
 use leno_kit::LogHandle;
+use leno_kit::settings::Reader;
 
 use crate::discovery::Discovery;
 use crate::drain::{Drain, Quit};
 use crate::identity::Identity;
+use crate::init;
 use crate::telemetry::Telemetry;
 
+pub use run::{Addresses, Bound};
 pub use settings::{Ports, Settings};
 
 /// What every part of the proxy is given: settings and handles, nothing of their insides. Cheap to clone.
@@ -52,10 +58,76 @@ impl App {
             started: SystemTime::now(),
         }
     }
+
+    /// Whether connections can be judged and proved: there is a certificate, and the configuration is in.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.identity.is_ready() && self.discovery.is_ready()
+    }
+
+    /// Resolves once [`App::is_ready`]: what a listener awaits before it looks at its first connection.
+    pub async fn ready(&self) {
+        self.identity.ready().await;
+        self.discovery.ready().await;
+    }
+}
+
+/// Leno's sidecar proxy.
+#[derive(Debug, Parser)]
+#[command(name = "leno-proxy", version)]
+struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the proxy. Its settings come from the environment (POD_NAME, POD_NAMESPACE, INSTANCE_IP, LENO_...).
+    Run,
+    /// Send this pod's traffic through the proxy, by NAT rules in the current network namespace.
+    Init(init::InitArgs),
+    /// Print the version.
+    Version,
 }
 
 /// The whole program.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    match Args::parse().verb {
+        Verb::Run => outcome(run_proxy()),
+        Verb::Init(args) => outcome(init::run(&args).map_err(Into::into)),
+        Verb::Version => {
+            println!("leno-proxy {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn outcome(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("leno-proxy: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_proxy() -> anyhow::Result<()> {
+    let settings = Settings::read(Reader::env())?;
+    let log = leno_kit::log::init(&settings.log, settings.log_format)?;
+    run::run(settings, log)
+}
+
+/// What the settings alone say of the pod.
+fn own_workload(settings: &Settings) -> Workload {
+    Workload {
+        namespace: settings.pod_namespace.clone(),
+        pod: settings.pod_name.clone(),
+        name: settings.pod_name.clone(),
+        kind: "pod".to_owned(),
+        account: settings.service_account.clone(),
+        identity: Some(settings.identity()),
+        ..Workload::default()
+    }
 }

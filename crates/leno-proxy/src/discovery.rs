@@ -156,10 +156,7 @@ impl Discovery {
         self.store().summary()
     }
 
-    async fn wait_for<T>(
-        &self,
-        mut ask: impl FnMut(&mut Store) -> (Option<Lookup<T>>, Vec<Command>),
-    ) -> Lookup<T> {
+    async fn wait_for<T>(&self, mut ask: impl FnMut(&mut Store) -> (Option<Lookup<T>>, Vec<Command>)) -> Lookup<T> {
         let mut changes = self.shared.changes.subscribe();
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {

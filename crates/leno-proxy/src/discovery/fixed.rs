@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use leno_core::model::{Address, AddressTarget, Endpoints, MeshConfig, Policies, Routes, Service, Workload, WorkloadPort};
+use leno_core::model::{
+    Address, AddressTarget, Endpoints, MeshConfig, Policies, Routes, Service, Workload, WorkloadPort,
+};
 use leno_xds::client::Event;
 use leno_xds::wire::{Resource, ResourceName};
 use tokio::sync::mpsc;

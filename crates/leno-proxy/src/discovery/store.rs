@@ -428,11 +428,8 @@ impl Store {
     }
 
     pub(super) fn summary(&self) -> Summary {
-        let mut addresses: Vec<_> = self
-            .addresses
-            .iter()
-            .map(|(ip, e)| (*ip, e.answer.lookup().unwrap_or(Lookup::Unavailable)))
-            .collect();
+        let mut addresses: Vec<_> =
+            self.addresses.iter().map(|(ip, e)| (*ip, e.answer.lookup().unwrap_or(Lookup::Unavailable))).collect();
         addresses.sort_by_key(|(ip, _)| *ip);
         let view = |e: &ServiceEntry| match e.lookup() {
             Some(Lookup::Found(handle)) => Lookup::Found(handle.current_unused()),
