@@ -3,7 +3,7 @@
 pub(crate) mod authorization_policy;
 pub(crate) mod common;
 pub(crate) mod destination_rule;
-mod http_route;
+pub(crate) mod http_route;
 pub(crate) mod peer_authentication;
 mod retry;
 pub(crate) mod virtual_service;

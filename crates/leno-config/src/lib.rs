@@ -17,7 +17,7 @@ mod smi;
 pub mod support;
 pub mod typed;
 
-pub use check::check_set;
+pub use check::{check_all, check_object, check_set};
 pub use diagnostic::{Diagnostic, Position, Severity};
 pub use lower::{LowerContext, Lowered, PodFacts, ServiceSpec, Slice, SliceEndpoint, TargetPort, lower};
 pub use object::Object;

@@ -43,6 +43,10 @@ impl<'o> Findings<'o> {
         self.all.push(self.object.diagnostic(severity, path, message));
     }
 
+    pub(crate) fn into_all(self) -> Vec<Diagnostic> {
+        self.all
+    }
+
     /// `value` with the warnings, or all findings where there is an error among them.
     pub(crate) fn finish<T>(self, value: T) -> Result<(T, Vec<Diagnostic>), Vec<Diagnostic>> {
         if self.all.iter().any(Diagnostic::is_error) { Err(self.all) } else { Ok((value, self.all)) }

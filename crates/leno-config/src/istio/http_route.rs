@@ -166,6 +166,12 @@ struct RawCors {
 }
 
 impl HttpRoute {
+    /// Whether it takes every request, so that no rule after it is reached.
+    pub(crate) fn matches_all(&self) -> bool {
+        self.r#match.is_empty()
+            || self.r#match.iter().any(|m| RawHttpMatch { name: String::new(), ..m.clone() } == RawHttpMatch::default())
+    }
+
     /// `None` where the rule holds for gateways alone.
     pub(super) fn lower(&self, path: &Path, findings: &mut Findings<'_>) -> Option<Model> {
         let mut matches = Vec::new();

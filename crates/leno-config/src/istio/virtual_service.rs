@@ -92,6 +92,21 @@ struct TlsMatch {
     gateways: Vec<String>,
 }
 
+impl Spec {
+    /// `(rule, route, destination)` of the `tcp` or `tls` rules.
+    pub(crate) fn l4_destinations(&self, list: &str) -> Vec<(usize, usize, &Destination)> {
+        let routes: Vec<&[L4Weighted]> = match list {
+            "tcp" => self.tcp.iter().map(|r| r.route.as_slice()).collect(),
+            _ => self.tls.iter().map(|r| r.route.as_slice()).collect(),
+        };
+        routes
+            .into_iter()
+            .enumerate()
+            .flat_map(|(rule, routes)| routes.iter().enumerate().map(move |(route, w)| (rule, route, &w.destination)))
+            .collect()
+    }
+}
+
 /// Lowers the object: one table for each of its hosts.
 pub(crate) fn lower(object: &Object) -> Result<(Vec<Lowered>, Vec<Diagnostic>), Vec<Diagnostic>> {
     let (raw, unknown) = typed::<VirtualService>(object).map_err(|e| vec![e])?;

@@ -37,13 +37,13 @@ fn knows_the_line_of_every_node() {
 fn reads_scalars_as_kubectl_does() {
     let object = only(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  a: yes\n  b: \"yes\"\n  c: 0644\n  d: '0644'\n  e: 1.10\n  \
-         f: 1_000\n  g: 2021-01-01\n  h: ~\n  i:\n  j: 0x1F\n  k: 1e3\n  l: 08\n  m: 1.2.3\n  n: !!str 5\n  on: off\n  1: 2\n  \
+         f: 1_000\n  g: 2021-01-01\n  h: ~\n  i:\n  j: 0x1F\n  k: 1e3\n  l: 08\n  m: 1.2.3\n  str: !!str 5\n  on: off\n  1: 2\n  \
          p: -7\n  q: 12345678901234567890\n  r: 10s\n  s: |\n    text\n    more\n",
     );
     assert_eq!(
         object.json["data"],
         json!({"a": true, "b": "yes", "c": 420, "d": "0644", "e": 1.1, "f": 1000, "g": "2021-01-01", "j": 31,
-               "k": 1000.0, "l": 8.0, "m": "1.2.3", "n": "5", "true": false, "1": 2, "p": -7,
+               "k": 1000.0, "l": 8.0, "m": "1.2.3", "str": "5", "true": false, "1": 2, "p": -7,
                "q": 12_345_678_901_234_567_890_u64, "r": "10s", "s": "text\nmore\n"})
     );
 }
