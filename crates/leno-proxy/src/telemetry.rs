@@ -14,6 +14,7 @@ pub mod record;
 mod series;
 #[cfg(test)]
 mod tests;
+pub(crate) mod time;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

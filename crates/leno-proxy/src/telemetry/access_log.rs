@@ -5,7 +5,6 @@
 
 mod json;
 mod text;
-mod time;
 mod writer;
 
 #[cfg(test)]

@@ -4,13 +4,13 @@
 use serde_json::{Value, json};
 
 use super::Line;
-use super::time::StartTime;
+use crate::telemetry::time::Utc;
 
 pub(super) fn write(out: &mut String, line: &Line<'_>) {
     let address = |a: Option<std::net::SocketAddr>| a.map_or(Value::Null, |a| Value::from(a.to_string()));
     let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
     let mut object = json!({
-        "start_time": StartTime(line.start).to_string(),
+        "start_time": Utc(line.start).to_string(),
         "route_name": text(line.route),
         "method": text(line.method),
         "path": text(line.path),

@@ -3,10 +3,10 @@
 use std::fmt::{Display, Write as _};
 
 use super::Line;
-use super::time::StartTime;
+use crate::telemetry::time::Utc;
 
 pub(super) fn write(out: &mut String, line: &Line<'_>) {
-    let _ = write!(out, "[{}] ", StartTime(line.start));
+    let _ = write!(out, "[{}] ", Utc(line.start));
     let _ = write!(out, "\"{} {} {}\" ", Text(line.method), Text(line.path), Text(line.protocol));
     let _ = write!(out, "{} {} {} ", line.status, line.flags, Text(line.code_details));
     let _ = write!(out, "{} \"{}\" ", Text(line.termination_details), Text(line.transport_failure));

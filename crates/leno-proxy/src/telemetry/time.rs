@@ -1,12 +1,12 @@
-//! `%START_TIME%`: UTC to the millisecond.
+//! Times as text: UTC to the millisecond, the form of `%START_TIME%` in the access log.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Shows a time as `2018-11-23T04:51:00.281Z`.
-pub(super) struct StartTime(pub(super) SystemTime);
+pub(crate) struct Utc(pub(crate) SystemTime);
 
-impl fmt::Display for StartTime {
+impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
         let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);

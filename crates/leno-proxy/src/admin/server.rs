@@ -1,0 +1,84 @@
+//! One HTTP/1.1 server per port: small, bounded, and never in the way of the data path.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use super::body::Body;
+use crate::App;
+
+/// Connections to one port at a time; more wait to be accepted. A scraper or a probe needs one.
+const CONNECTIONS: usize = 64;
+/// A client that sends no request for so long is cut, so that idle ones cannot take all connections.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a page needs of a request.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) query: String,
+    pub(super) peer: SocketAddr,
+}
+
+impl Ask {
+    /// The value of a query parameter; none of ours needs percent-decoding.
+    pub(super) fn query(&self, name: &str) -> Option<&str> {
+        self.query.split('&').filter_map(|p| p.split_once('=')).find(|(n, _)| *n == name).map(|(_, value)| value)
+    }
+}
+
+/// Accepts until the process ends.
+pub(super) async fn run(listener: TcpListener, app: Arc<App>, page: fn(&App, &Ask) -> Response<Body>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let app = Arc::clone(&app);
+                tokio::spawn(async move {
+                    serve(stream, peer, app, page).await;
+                    drop(place);
+                });
+            }
+            Err(e) => {
+                // Out of file descriptors, as a rule: trying at once again would only burn CPU.
+                tracing::warn!("an admin server cannot accept a connection: {e}");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, app: Arc<App>, page: fn(&App, &Ask) -> Response<Body>) {
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let ask = Ask {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            query: request.uri().query().unwrap_or_default().to_owned(),
+            peer,
+        };
+        let mut response = page(&app, &ask);
+        if ask.method == Method::HEAD {
+            *response.body_mut() = Body::Whole(None);
+        }
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .max_buf_size(16 * 1024)
+        .serve_connection(TokioIo::new(stream), answer);
+    if let Err(e) = connection.await {
+        tracing::debug!(%peer, "an admin connection ended: {e}");
+    }
+}
