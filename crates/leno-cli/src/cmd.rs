@@ -1,10 +1,14 @@
 //! The tree of verbs.
 
 pub(crate) mod local;
+pub(crate) mod proxy_config;
+pub(crate) mod proxy_status;
+pub(crate) mod version;
 
-use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 /// A service mesh for Kubernetes, and on this machine alone.
 #[derive(Parser)]
@@ -29,12 +33,72 @@ pub(crate) struct Globals {
 pub(crate) enum Verb {
     /// A mesh on this machine: each pod is a network namespace with real processes.
     Local(local::Args),
+    #[command(visible_alias = "ps")]
+    ProxyStatus(proxy_status::Args),
+    #[command(visible_alias = "pc")]
+    ProxyConfig(proxy_config::Args),
+    Version(version::Args),
+    /// Prints a completion script: `leno completion bash > /etc/bash_completion.d/leno`.
+    Completion {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Form of what is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// A table that fits the terminal.
+    #[default]
+    Table,
+    /// More columns, nothing cut.
+    Wide,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+impl Output {
+    /// Prints `value` if a form for machines was asked for; whether it was.
+    ///
+    /// # Errors
+    /// When the value cannot be written so.
+    pub(crate) fn print<T: serde::Serialize>(self, value: &T) -> anyhow::Result<bool> {
+        match self {
+            Self::Table | Self::Wide => return Ok(false),
+            Self::Json => println!("{}", serde_json::to_string_pretty(value)?),
+            Self::Yaml => print!("{}", serde_yaml_ng::to_string(value)?),
+        }
+        Ok(true)
+    }
 }
 
 /// Runs what was asked.
+///
+/// # Errors
+/// When it did not work; the message says what, where, and what to do.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { globals, verb } = cli;
     match verb {
         Verb::Local(args) => local::run(args, &globals),
+        Verb::ProxyStatus(args) => proxy_status::run(&args, &globals),
+        Verb::ProxyConfig(args) => proxy_config::run(&args, &globals),
+        Verb::Version(args) => version::run(&args, &globals),
+        Verb::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "leno", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
     }
 }

@@ -1,9 +1,11 @@
 //! The `leno` command: what people run.
 //!
-//! [`cmd`] is the tree of verbs, one file each; what they share is beside it.
+//! [`cmd`] is the tree of verbs, one file each; [`access`] is how they reach a running mesh; [`table`] prints rows.
 //! Exit codes: 0 done, 1 it failed or what was asked about is not well, 2 the command line was wrong.
 
+mod access;
 mod cmd;
+mod table;
 
 use clap::Parser;
 use std::process::ExitCode;
