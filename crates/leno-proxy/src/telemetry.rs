@@ -11,6 +11,7 @@ mod key;
 mod labels;
 mod process;
 pub mod record;
+mod samples;
 mod series;
 #[cfg(test)]
 mod tests;
@@ -105,19 +106,19 @@ impl Telemetry {
         }
     }
 
-    /// The Prometheus text in pieces ([`CONTENT_TYPE`]); ends early when `give` returns false. May take milliseconds:
-    /// call it off the data path's threads.
-    pub fn exposition(&self, give: impl FnMut(String) -> bool) {
+    /// The Prometheus text ([`CONTENT_TYPE`]), in pieces that are made as they are asked for.
+    pub fn exposition(&self) -> impl Iterator<Item = String> + Send + use<> {
         let now = Instant::now();
-        let scrape = exposition::Scrape {
+        let tcp = self.inner.registry.tcp_metrics(now).into_iter();
+        exposition::Scrape {
             version: VERSION,
             requests: self.inner.registry.request_metrics(now),
-            tcp: self.inner.registry.tcp_metrics(now),
+            tcp: tcp.map(|m| (Arc::clone(&m), m.counts.load())).collect(),
             overflow: self.inner.registry.overflow(),
             log_lines_dropped: self.inner.log.dropped(),
             process: process::Process::read(self.inner.started),
-        };
-        exposition::render(&scrape, give);
+            at: exposition::Cursor::default(),
+        }
     }
 
     /// What the live window asks for.
@@ -136,6 +137,11 @@ impl Telemetry {
             requests,
             tcp,
         }
+    }
+
+    /// The same as JSON, in pieces that are made as they are asked for.
+    pub fn samples_json(&self) -> impl Iterator<Item = String> + Send + use<> {
+        samples::pieces(self.samples())
     }
 
     /// Waits until the access log is written, at most `patience`: the last thing before the process ends.

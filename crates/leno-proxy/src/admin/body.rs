@@ -6,13 +6,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::Frame;
-use tokio::sync::mpsc;
 
 /// A body of the admin servers.
-#[derive(Debug)]
 pub(super) enum Body {
     Whole(Option<Bytes>),
-    Pieces(mpsc::Receiver<String>),
+    Pieces(Box<dyn Iterator<Item = String> + Send>),
 }
 
 impl<T: Into<Bytes>> From<T> for Body {
@@ -25,12 +23,12 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let bytes = match &mut *self {
-            Self::Whole(bytes) => Poll::Ready(bytes.take()),
-            Self::Pieces(pieces) => pieces.poll_recv(cx).map(|piece| piece.map(Bytes::from)),
+            Self::Whole(bytes) => bytes.take(),
+            Self::Pieces(pieces) => pieces.next().map(Bytes::from),
         };
-        bytes.map(|bytes| bytes.map(|b| Ok(Frame::data(b))))
+        Poll::Ready(bytes.map(|b| Ok(Frame::data(b))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -4,7 +4,6 @@ use std::time::SystemTime;
 
 use http::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use super::body::Body;
 use super::clusters;
@@ -237,23 +236,13 @@ fn certs(app: &App) -> Value {
     })
 }
 
-/// Written by a thread of its own while it is sent: it may be long, and the data path's threads have better to do.
+/// Made as it is sent: it may be long, and the data path shares the thread.
 fn stats(app: &App) -> Response<Body> {
-    let (send, pieces) = mpsc::channel(2);
-    let telemetry = app.telemetry.clone();
-    tokio::task::spawn_blocking(move || telemetry.exposition(|piece| send.blocking_send(piece).is_ok()));
-    response(StatusCode::OK, telemetry::CONTENT_TYPE, Body::Pieces(pieces))
+    response(StatusCode::OK, telemetry::CONTENT_TYPE, Body::Pieces(Box::new(app.telemetry.exposition())))
 }
 
 fn samples(app: &App) -> Response<Body> {
-    let (send, pieces) = mpsc::channel(1);
-    let telemetry = app.telemetry.clone();
-    tokio::task::spawn_blocking(move || {
-        let json = serde_json::to_string(&telemetry.samples()).unwrap_or_default();
-        // An error means that the client has left.
-        let _ = send.blocking_send(json);
-    });
-    response(StatusCode::OK, JSON, Body::Pieces(pieces))
+    response(StatusCode::OK, JSON, Body::Pieces(Box::new(app.telemetry.samples_json())))
 }
 
 fn set_log(app: &App, ask: &Ask) -> Response<Body> {

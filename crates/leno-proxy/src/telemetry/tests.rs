@@ -262,13 +262,25 @@ fn a_long_text_comes_in_pieces() {
     for status in 200..300 {
         telemetry.request(&RequestRecord { status, ..request() });
     }
-    let mut sizes = Vec::new();
-    telemetry.exposition(|piece| {
-        sizes.push(piece.len());
-        sizes.len() < 3
-    });
-    assert_eq!(sizes.len(), 3, "it ends when nobody listens");
-    assert!(sizes.iter().all(|s| *s < 80 * 1024), "{sizes:?}");
+    let sizes: Vec<_> = telemetry.exposition().map(|piece| piece.len()).collect();
+    assert!(sizes.len() > 100 && sizes.iter().all(|s| *s < 40 * 1024), "{sizes:?}");
+
+    let pieces: Vec<_> = telemetry.samples_json().collect();
+    assert!(pieces.len() > 1);
+    let back: leno_core::samples::Samples = serde_json::from_str(&pieces.concat()).unwrap();
+    assert_eq!(back.requests.len(), 100);
+}
+
+#[test]
+fn samples_of_nothing_are_json_too() {
+    let telemetry = quiet();
+    let back: leno_core::samples::Samples =
+        serde_json::from_str(&telemetry.samples_json().collect::<String>()).unwrap();
+    assert_eq!(back, telemetry.samples());
+    let _open = telemetry.tcp_open(tcp());
+    let back: leno_core::samples::Samples =
+        serde_json::from_str(&telemetry.samples_json().collect::<String>()).unwrap();
+    assert_eq!(back.tcp.len(), 1);
 }
 
 /// Not a benchmark: shows that the path of a known request does no work that grows with its labels.
@@ -336,12 +348,7 @@ fn tcp() -> TcpLabels {
 }
 
 fn text(telemetry: &Telemetry) -> String {
-    let mut text = String::new();
-    telemetry.exposition(|piece| {
-        text.push_str(&piece);
-        true
-    });
-    text
+    telemetry.exposition().collect()
 }
 
 /// As strict as a scraper: name, labels in braces, one number.
