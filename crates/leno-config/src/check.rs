@@ -193,17 +193,27 @@ struct Set<'o> {
 
 impl<'o> Set<'o> {
     fn new(objects: &'o [Object]) -> Self {
-        let mut by_name = BTreeMap::new();
-        for object in objects {
-            by_name.insert((object.group(), object.kind.as_str(), object.namespace(), object.name.as_str()), object);
+        let mut last = BTreeMap::new();
+        for (index, object) in objects.iter().enumerate() {
+            last.insert((object.group(), object.kind.as_str(), object.namespace(), object.name.as_str()), index);
         }
-        let objects: Vec<&Object> = by_name.into_values().collect();
+        let mut indices: Vec<usize> = last.into_values().collect();
+        indices.sort_unstable();
+        let objects: Vec<&Object> = indices.into_iter().map(|index| &objects[index]).collect();
         let services = objects.iter().filter(|o| o.api_version == "v1" && o.kind == "Service").filter_map(|object| {
             let (service, _) = typed::<k8s::Service>(object).ok()?;
             Some((ServiceId::new(object.namespace(), object.name.clone()), (*object, service)))
         });
         let pods = objects.iter().filter_map(|object| Some((*object, template(object)?)));
         Self { services: services.collect(), pods: pods.collect(), objects: objects.clone() }
+    }
+
+    /// Services in the order of the files, so that the later one is at fault where two disagree.
+    fn services_in_order(&self) -> impl Iterator<Item = (&'o Object, &k8s::Service)> {
+        self.of_kind("Service").filter_map(|object| {
+            let (_, service) = self.services.get(&ServiceId::new(object.namespace(), object.name.clone()))?;
+            Some((object, service))
+        })
     }
 
     fn of_kind<'s>(&'s self, kind: &'s str) -> impl Iterator<Item = &'o Object> + 's {

@@ -157,6 +157,15 @@ impl Object {
         if lines.line == 0 { self.position.line } else { lines.line }
     }
 
+    /// The node at `path`.
+    #[must_use]
+    pub fn value_at(&self, path: &Path) -> Option<&Value> {
+        path.0.iter().try_fold(&self.json, |value, step| match step {
+            Step::Key(key) => value.get(key),
+            Step::Index(index) => value.get(index),
+        })
+    }
+
     /// The position of [`Self::line_of`].
     #[must_use]
     pub fn position_of(&self, path: &Path) -> Position {

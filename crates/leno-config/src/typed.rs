@@ -69,15 +69,22 @@ fn wrong_type(object: &Object, path: &Path, error: &str) -> Diagnostic {
     let diagnostic = object.diagnostic(Severity::Error, path, format!("must be {}, not {found}", in_words(wanted)));
     if wanted == "a string" && ["boolean", "integer", "floating"].iter().any(|t| found.starts_with(t)) {
         diagnostic.with_hint("quote the value to make it a string")
-    } else if found.starts_with("string") && (is_number(wanted) || wanted == "a boolean") {
+    } else if is_quoted(found, wanted) {
         diagnostic.with_hint("write the value without quotes")
     } else {
         diagnostic
     }
 }
 
-fn is_number(wanted: &str) -> bool {
-    matches!(wanted, "u8" | "u16" | "u32" | "u64" | "i32" | "i64" | "f64")
+/// Whether the value would fit without its quotes.
+fn is_quoted(found: &str, wanted: &str) -> bool {
+    let text = found.strip_prefix("string \"").and_then(|rest| rest.strip_suffix('"'));
+    text.is_some_and(|text| match wanted {
+        "u16" | "u32" | "u64" | "i32" | "i64" => text.parse::<i64>().is_ok(),
+        "f64" => text.parse::<f64>().is_ok(),
+        "a boolean" => matches!(text, "true" | "false"),
+        _ => false,
+    })
 }
 
 fn in_words(wanted: &str) -> &str {

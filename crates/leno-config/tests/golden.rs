@@ -38,11 +38,72 @@ fn shown(file: &str, text: &str) -> String {
     for object in &read.objects {
         if let Ok((lowered, _)) = lower(object, &context) {
             for piece in lowered {
-                writeln!(out, "\n{piece:#?}").unwrap();
+                writeln!(out, "\n{}", folded(&format!("{piece:?}"))).unwrap();
             }
         }
     }
     out
+}
+
+/// A debug text with one line for each part that fits into one, and without the parts that say nothing.
+fn folded(text: &str) -> String {
+    let nothing = [
+        "HeaderOps { request: HeaderEdit { set: [], add: [], remove: [] }, response: HeaderEdit { set: [], add: [], remove: [] } }",
+        "None",
+        "[]",
+        "{}",
+        "\"\"",
+        "false",
+    ];
+    let mut text = text.to_owned();
+    for empty in nothing {
+        let mut out = String::new();
+        let mut rest = text.as_str();
+        // `name: EMPTY` goes, together with the comma before or after it.
+        while let Some(at) = rest.find(&format!(": {empty}")) {
+            let end = at + 2 + empty.len();
+            let start = rest[..at].rfind([' ', '(', '{', '[']).map_or(0, |i| i + 1);
+            let closes = rest[end..].starts_with([',', ' ']);
+            if !closes {
+                out.push_str(&rest[..end]);
+            } else if rest[end..].starts_with(", ") {
+                out.push_str(&rest[..start]);
+                rest = &rest[end + 2..];
+                continue;
+            } else {
+                out.push_str(rest[..start].trim_end().trim_end_matches(','));
+            }
+            rest = &rest[end..];
+        }
+        out.push_str(rest);
+        text = out;
+    }
+    let mut out = String::new();
+    fold(&text, 0, &mut out);
+    out
+}
+
+/// Breaks `text` at the commas of its outermost brackets where it is too long for a line.
+fn fold(text: &str, indent: usize, out: &mut String) {
+    let open = text.find(['(', '[', '{']).filter(|_| indent + text.len() > 110 && text.ends_with([')', ']', '}']));
+    let Some(open) = open else { return out.push_str(text) };
+    out.push_str(&text[..=open]);
+    let (mut depth, mut quoted, mut from) = (0, false, open + 1);
+    let inner = &text[..text.len() - 1];
+    for (at, c) in inner.char_indices().skip_while(|(at, _)| *at <= open).chain([(inner.len(), ',')]) {
+        match c {
+            '"' => quoted = !quoted,
+            '(' | '[' | '{' if !quoted => depth += 1,
+            ')' | ']' | '}' if !quoted => depth -= 1,
+            ',' if depth == 0 && !quoted => {
+                write!(out, "\n{:width$}", "", width = indent + 2).unwrap();
+                fold(inner[from..at].trim(), indent + 2, out);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    write!(out, "\n{:indent$}{}", "", &text[text.len() - 1..]).unwrap();
 }
 
 /// The primer's objects with the services and pods that they speak of: nothing to complain about.

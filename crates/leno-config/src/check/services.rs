@@ -12,7 +12,7 @@ use crate::object::{Object, Path};
 
 pub(super) fn check(set: &Set<'_>) -> Vec<Diagnostic> {
     let mut found = same_address(set);
-    for (object, service) in set.services.values() {
+    for (object, service) in set.services_in_order() {
         found.extend(port_names(object, service));
         found.extend(pods(set, object, service));
     }
@@ -23,7 +23,7 @@ pub(super) fn check(set: &Set<'_>) -> Vec<Diagnostic> {
 fn same_address(set: &Set<'_>) -> Vec<Diagnostic> {
     let mut owners: BTreeMap<std::net::IpAddr, &Object> = BTreeMap::new();
     let mut found = Vec::new();
-    for (object, service) in set.services.values() {
+    for (object, service) in set.services_in_order() {
         for ip in service.spec.vips() {
             match owners.get(&ip) {
                 Some(other) => {

@@ -53,7 +53,7 @@ fn conflicts(set: &Set<'_>) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for object in set.of_kind("VirtualService") {
         let Ok((service, _)) = typed::<VirtualService>(object) else { continue };
-        for (index, host) in service.spec.hosts.iter().enumerate() {
+        for (index, host) in service.spec.hosts.iter().enumerate().filter(|_| service.spec.is_for_sidecars()) {
             let Some(id) = ServiceId::from_host(host, object.namespace()) else { continue };
             // Across namespaces each client takes its own namespace's, so that both have a meaning.
             match first.get(&(object.namespace().to_owned(), id.clone())) {

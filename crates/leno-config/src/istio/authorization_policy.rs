@@ -128,7 +128,7 @@ pub(crate) fn lower(object: &Object) -> Result<(Vec<Lowered>, Vec<Diagnostic>), 
     }
     for (path, why) in unenforceable {
         let consequence = match action {
-            AuthzAction::Audit => "the rule is left out",
+            AuthzAction::Audit => "more is noted than meant",
             _ => "the whole policy denies everything it selects, so that nothing is let through by mistake",
         };
         findings.warning(&path, format!("{why}: {consequence}"));

@@ -210,6 +210,8 @@ impl HttpRoute {
                 }
                 RouteAction::Respond { status: response.status, body: response.body.string.clone() }
             }
+            // Refused already, by name.
+            (None, None, []) if findings.object.value_at(&path.key("delegate")).is_some() => RouteAction::default(),
             (None, None, []) => {
                 findings.error(path, "must have one of route, redirect and directResponse");
                 RouteAction::default()

@@ -93,6 +93,11 @@ struct TlsMatch {
 }
 
 impl Spec {
+    /// Whether sidecars take the rules, and not gateways alone.
+    pub(crate) fn is_for_sidecars(&self) -> bool {
+        is_for_sidecars(&self.gateways)
+    }
+
     /// `(rule, route, destination)` of the `tcp` or `tls` rules.
     pub(crate) fn l4_destinations(&self, list: &str) -> Vec<(usize, usize, &Destination)> {
         let routes: Vec<&[L4Weighted]> = match list {
@@ -123,12 +128,11 @@ pub(crate) fn lower(object: &Object) -> Result<(Vec<Lowered>, Vec<Diagnostic>), 
     let tcp = raw.spec.tcp.iter().enumerate().filter_map(tcp).collect::<Vec<_>>();
     let tls = |(index, rule): (usize, &Tls)| rule.lower(&spec.key("tls").index(index), &mut findings);
     let tls = raw.spec.tls.iter().enumerate().filter_map(tls).collect::<Vec<_>>();
-    let in_mesh = is_for_sidecars(&raw.spec.gateways);
     if let Some(index) = raw.spec.gateways.iter().position(|g| g != MESH) {
         let at = spec.key("gateways").index(index);
         findings.warning(&at, "gateways are not honoured yet: only `mesh`, the sidecars, takes these rules");
     }
-    if !in_mesh {
+    if !raw.spec.is_for_sidecars() {
         return findings.finish(Vec::new());
     }
     if rules > 0 && http.is_empty() && tcp.is_empty() && tls.is_empty() {

@@ -19,6 +19,7 @@ pub struct Volume {
     /// Files from several sources.
     pub projected: Option<ProjectedVolume>,
     /// Fields of the pod as files.
+    #[serde(rename = "downwardAPI")]
     pub downward_api: Option<DownwardApi>,
     /// A path of this machine.
     pub host_path: Option<HostPath>,
@@ -91,6 +92,7 @@ pub struct Projection {
     /// From a Secret.
     pub secret: Option<ObjectProjection>,
     /// From fields of the pod.
+    #[serde(rename = "downwardAPI")]
     pub downward_api: Option<DownwardApi>,
     /// A token of the pod's service account.
     pub service_account_token: Option<TokenProjection>,
