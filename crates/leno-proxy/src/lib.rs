@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod boot;
 pub mod cluster;
+pub mod datapath;
 pub mod detect;
 pub mod discovery;
 pub mod drain;

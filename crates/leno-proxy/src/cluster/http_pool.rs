@@ -1,0 +1,130 @@
+//! Idle HTTP/1.1 connections to one endpoint, the last used first.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::lock;
+use crate::http::client::Http1;
+
+/// Idle connections.
+#[derive(Default)]
+pub struct Http1Pool {
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    sender: Http1,
+    local: Option<SocketAddr>,
+    since: Instant,
+    /// Requests that it may still carry.
+    left: u32,
+}
+
+/// A connection on loan for one request.
+pub struct Lease {
+    pool: Arc<Http1Pool>,
+    connection: Option<Idle>,
+}
+
+impl Http1Pool {
+    /// An idle connection, if there is one that is alive.
+    pub fn take(self: &Arc<Self>) -> Option<Lease> {
+        let mut idle = lock(&self.idle);
+        idle.retain(|c| !c.sender.is_closed());
+        // One that is not ready yet is still busy with the end of its last request.
+        let place = idle.iter().rposition(|c| c.sender.is_ready())?;
+        let connection = idle.swap_remove(place);
+        Some(Lease { pool: Arc::clone(self), connection: Some(connection) })
+    }
+
+    /// A new connection, on loan for its first request. It is closed after `per_connection` requests.
+    #[must_use]
+    pub fn lease(pool: &Arc<Self>, sender: Http1, local: Option<SocketAddr>, per_connection: u32) -> Lease {
+        let connection = Idle { sender, local, since: Instant::now(), left: per_connection };
+        Lease { pool: Arc::clone(pool), connection: Some(connection) }
+    }
+
+    /// Keeps a new connection for the next request.
+    pub fn put(&self, sender: Http1, local: Option<SocketAddr>) {
+        lock(&self.idle).push(Idle { sender, local, since: Instant::now(), left: u32::MAX });
+    }
+
+    /// Idle connections.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        lock(&self.idle).len()
+    }
+
+    /// Whether none is idle.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Closes those that are dead or were idle for longer than `limit`, and all but a few after [`SPARE`].
+    pub fn sweep(&self, limit: Duration) {
+        let now = Instant::now();
+        let mut idle = lock(&self.idle);
+        let mut kept = 0;
+        idle.sort_by_key(|c| std::cmp::Reverse(c.since));
+        idle.retain(|c| {
+            let rested = now.saturating_duration_since(c.since);
+            let keep = !c.sender.is_closed() && rested < limit && (rested < SPARE || kept < KEPT);
+            kept += usize::from(keep);
+            keep
+        });
+        idle.reverse();
+        idle.shrink_to_fit();
+    }
+}
+
+impl fmt::Debug for Http1Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Http1Pool({} idle)", self.len())
+    }
+}
+
+impl Lease {
+    /// The connection.
+    pub fn sender(&mut self) -> &mut Http1 {
+        // Taken only by `give_back`, which consumes the lease.
+        &mut self.connection.as_mut().expect("a lease holds its connection until it is given back").sender
+    }
+
+    /// This end's address.
+    #[must_use]
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.connection.as_ref().and_then(|c| c.local)
+    }
+
+    /// The response has ended as it should: the connection can carry the next request.
+    pub fn give_back(mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        connection.left = connection.left.saturating_sub(1);
+        if connection.left == 0 || connection.sender.is_closed() {
+            return;
+        }
+        connection.since = Instant::now();
+        let mut idle = lock(&self.pool.idle);
+        if idle.len() < MAX_IDLE {
+            idle.push(connection);
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lease({:?})", self.local())
+    }
+}
+
+/// Idle connections kept at most.
+const MAX_IDLE: usize = 256;
+/// After this time of rest only [`KEPT`] connections stay.
+const SPARE: Duration = Duration::from_secs(15);
+/// Connections that stay until the idle timeout.
+const KEPT: usize = 4;

@@ -1,0 +1,206 @@
+//! The endpoints of a cluster as one change of its service left them, ready to choose from.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use leno_core::decide::balance::{self, HashRing, RoundRobin};
+use leno_core::merge;
+use leno_core::model::traffic::{Balancer, ClientTls, ClientTlsMode, HashKey, OutlierDetection, Subset};
+use leno_core::model::{Protocol, Workload, selects};
+use leno_identity::Expected;
+use rustls_pki_types::ServerName;
+
+use super::ClusterKey;
+use super::admission::Limits;
+use super::endpoint::{Endpoint, Spec};
+use crate::discovery::ServiceView;
+use crate::tls::Security;
+
+/// One state of a cluster's endpoints. Replaced whole.
+#[derive(Debug)]
+pub struct EndpointSet {
+    /// Of the service's view that it was derived from.
+    pub generation: u64,
+    /// Whether the service has such a port and subset at all.
+    pub exists: bool,
+    /// What the port is declared to speak.
+    pub protocol: Protocol,
+    /// Endpoints that take new requests.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    /// Those, and the ones that do not (not ready): an application may dial them itself.
+    pub all: Vec<Arc<Endpoint>>,
+    /// Limits and times.
+    pub limits: Limits,
+    /// Whether and how failing endpoints are ejected.
+    pub outlier: Option<OutlierDetection>,
+    balancer: Balancer,
+    ring: Option<HashRing>,
+}
+
+impl EndpointSet {
+    /// A set of one address that no service stands for.
+    #[must_use]
+    pub fn of_address(spec: Spec, protocol: Protocol, now: Duration) -> Self {
+        let endpoint = Arc::new(Endpoint::new(spec, now));
+        Self {
+            generation: 0,
+            exists: true,
+            protocol,
+            endpoints: vec![Arc::clone(&endpoint)],
+            all: vec![endpoint],
+            limits: Limits::default(),
+            outlier: None,
+            balancer: Balancer::LeastRequest,
+            ring: None,
+        }
+    }
+
+    /// An empty set, older than every view.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self {
+            generation: 0,
+            exists: false,
+            protocol: Protocol::Auto,
+            endpoints: Vec::new(),
+            all: Vec::new(),
+            limits: Limits::default(),
+            outlier: None,
+            balancer: Balancer::LeastRequest,
+            ring: None,
+        }
+    }
+
+    /// Derives the set for `key` from its service; endpoints that are the same as in `old` are taken over with all that
+    /// is remembered of them.
+    #[must_use]
+    pub fn of_service(key: &ClusterKey, view: &ServiceView, old: &Self, own: &[IpAddr], now: Duration) -> Self {
+        let ClusterKey::Service { id, subset, port } = key else { return Self::unknown() };
+        let declared = view.service.port(*port);
+        let rule = view.rule.as_deref();
+        let named = subset.as_ref().map(|name| rule.and_then(|r| r.subsets.iter().find(|s| s.name == *name)));
+        let exists = declared.is_some() && !matches!(named, Some(None));
+        let chosen = named.flatten();
+        let policy = merge::traffic_policy(rule, chosen, *port);
+        let mut set = Self {
+            generation: view.generation,
+            exists,
+            protocol: declared.map_or(Protocol::Auto, |p| p.protocol),
+            limits: Limits::of(policy.pool.as_ref()),
+            outlier: policy.outlier.clone(),
+            balancer: policy.balancer.clone().unwrap_or_default(),
+            ..Self::unknown()
+        };
+        if exists {
+            let sni = sni(&id.host(), *port, subset.as_deref().unwrap_or_default());
+            let security = |workload: &Workload, addr: SocketAddr| {
+                // Inside this pod nothing is intercepted, so there is no sidecar that could answer.
+                if own.contains(&addr.ip()) {
+                    return Security::Plain;
+                }
+                security(workload, addr.port(), policy.tls.as_ref(), sni.as_ref())
+            };
+            set.fill(view, *port, chosen, &security, old, now);
+        }
+        set
+    }
+
+    fn fill(
+        &mut self,
+        view: &ServiceView,
+        port: u16,
+        subset: Option<&Subset>,
+        security: &dyn Fn(&Workload, SocketAddr) -> Security,
+        old: &Self,
+        now: Duration,
+    ) {
+        let known: HashMap<SocketAddr, &Arc<Endpoint>> = old.all.iter().map(|e| (e.addr, e)).collect();
+        for endpoint in &view.endpoints.endpoints {
+            let Some(target) = endpoint.target_port(port) else { continue };
+            if subset.is_some_and(|s| !selects(&s.labels, &endpoint.workload.labels)) {
+                continue;
+            }
+            let addr = SocketAddr::new(endpoint.ip, target);
+            let security = security(&endpoint.workload, addr);
+            let kept = known.get(&addr).filter(|e| e.is_same(&endpoint.workload, &security));
+            let shared = kept.map_or_else(
+                || {
+                    let workload = Some(Arc::clone(&endpoint.workload));
+                    Arc::new(Endpoint::new(Spec { addr, workload, security }, now))
+                },
+                |e| Arc::clone(e),
+            );
+            if endpoint.ready {
+                self.endpoints.push(Arc::clone(&shared));
+            }
+            self.all.push(shared);
+        }
+        if let Balancer::ConsistentHash { minimum_ring_size, .. } = &self.balancer {
+            let keys = self.endpoints.iter().map(|e| e.addr.to_string());
+            self.ring = Some(HashRing::new(keys, *minimum_ring_size));
+        }
+    }
+
+    /// What a consistent hash is taken of, where there is one.
+    #[must_use]
+    pub const fn hash_key(&self) -> Option<&HashKey> {
+        match &self.balancer {
+            Balancer::ConsistentHash { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The place of the endpoint that the balancer chooses among the usable ones.
+    pub(super) fn choose(
+        &self,
+        round: &mut RoundRobin,
+        hash: Option<u64>,
+        now: Duration,
+        usable: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let n = self.endpoints.len();
+        if n == 1 {
+            return Some(0).filter(|i| usable(*i));
+        }
+        match (&self.balancer, &self.ring, hash) {
+            (Balancer::ConsistentHash { .. }, Some(ring), Some(hash)) => ring.lookup(hash, usable),
+            (Balancer::RoundRobin, ..) => round.pick(n, usable),
+            (Balancer::Random | Balancer::ConsistentHash { .. }, ..) => balance::random(n, rand::random(), usable),
+            // The original destination is chosen before anything is balanced; where it is not an endpoint's, the
+            // least loaded one serves.
+            (Balancer::LeastRequest | Balancer::Passthrough, ..) => {
+                let load = |i: usize| self.endpoints.get(i).map_or(f64::INFINITY, |e| e.load(now));
+                balance::p2c(load, n, rand::random(), rand::random(), usable)
+            }
+        }
+    }
+}
+
+/// How to be sure of an endpoint: the mesh's mutual TLS wherever it is meshed, unless a rule says otherwise.
+#[must_use]
+pub(super) fn security(
+    workload: &Workload,
+    port: u16,
+    tls: Option<&ClientTls>,
+    sni: Option<&ServerName<'static>>,
+) -> Security {
+    let wanted = tls.map_or_else(|| workload.accepts_mtls(port), |t| t.mode == ClientTlsMode::IstioMutual);
+    let own_name = tls.and_then(|t| t.sni.clone()).and_then(|s| ServerName::try_from(s).ok());
+    let (true, Some(sni)) = (wanted, own_name.or_else(|| sni.cloned())) else { return Security::Plain };
+    let names = tls.map(|t| t.subject_alt_names.as_slice()).unwrap_or_default();
+    let expected = match (&workload.identity, names) {
+        (Some(id), []) => Expected::AnyOf(vec![id.clone()]),
+        // Mutual TLS asked for by a rule, towards a pod without an identity: nobody can be right.
+        (None, []) => Expected::AnyOf(Vec::new()),
+        (_, names) => Expected::Names(names.to_vec()),
+    };
+    Security::Mutual { expected, sni }
+}
+
+/// Istio's server name of a cluster.
+#[must_use]
+pub(super) fn sni(host: &str, port: u16, subset: &str) -> Option<ServerName<'static>> {
+    ServerName::try_from(format!("outbound_.{port}_.{subset}_.{host}")).ok()
+}

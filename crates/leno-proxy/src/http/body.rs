@@ -1,0 +1,119 @@
+//! The one body type of the request path: frames under flow control, whatever codec they come from or go to.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+/// A request as the pipeline sees it.
+pub type Request = http::Request<Body>;
+/// A request's head, apart from its body.
+pub type Head = http::request::Parts;
+/// A response as the pipeline sees it.
+pub type Response = http::Response<Body>;
+
+type Boxed = Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>;
+
+/// A body. Frames are pulled: nothing is read from one side before the other side asks for more.
+pub struct Body(Kind);
+
+enum Kind {
+    Empty,
+    Whole(Option<Bytes>),
+    Wire(hyper::body::Incoming),
+    Boxed(Boxed),
+}
+
+impl Body {
+    /// No bytes and no trailers.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self(Kind::Empty)
+    }
+
+    /// All its bytes, known.
+    #[must_use]
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        if bytes.is_empty() { Self::empty() } else { Self(Kind::Whole(Some(bytes))) }
+    }
+
+    /// A body that a codec receives.
+    #[must_use]
+    pub fn wire(incoming: hyper::body::Incoming) -> Self {
+        if incoming.is_end_stream() { Self::empty() } else { Self(Kind::Wire(incoming)) }
+    }
+
+    /// Any other source of frames.
+    pub fn from_source<B>(source: B) -> Self
+    where
+        B: HttpBody<Data = Bytes, Error = BodyError> + Send + 'static,
+    {
+        Self(Kind::Boxed(Box::pin(source)))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        match &mut self.0 {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Kind::Wire(incoming) => Pin::new(incoming).poll_frame(cx).map_err(BodyError::from),
+            Kind::Boxed(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Empty => true,
+            Kind::Whole(bytes) => bytes.is_none(),
+            Kind::Wire(incoming) => incoming.is_end_stream(),
+            Kind::Boxed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Kind::Wire(incoming) => incoming.size_hint(),
+            Kind::Boxed(body) => body.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Empty => "Body(empty)",
+            Kind::Whole(_) => "Body(whole)",
+            Kind::Wire(_) => "Body(wire)",
+            Kind::Boxed(_) => "Body(source)",
+        })
+    }
+}
+
+/// Why a body ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The codec failed: the connection broke, or the peer sent what is not HTTP.
+    #[error("{0}")]
+    Codec(#[from] hyper::Error),
+    /// The time for the whole exchange ran out.
+    #[error("the route's timeout ran out in the middle of the body")]
+    Timeout,
+    /// The attempt that this body fed was given up.
+    #[error("the attempt was given up")]
+    Abandoned,
+    /// The request body cannot be sent again: more of it passed than is kept.
+    #[error("the request body cannot be sent again")]
+    NotReplayable,
+}

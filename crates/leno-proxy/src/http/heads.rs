@@ -1,0 +1,184 @@
+//! Reading and editing message heads.
+
+use std::time::Duration;
+
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, TE, UPGRADE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use leno_core::decide::route::HeaderLookup;
+use leno_core::model::route::HeaderEdit;
+
+use super::body::Head;
+
+/// Headers as decisions look them up; values of a repeated header are joined.
+pub struct Lookup<'h> {
+    map: &'h HeaderMap,
+    joined: Vec<(&'h HeaderName, String)>,
+}
+
+impl<'h> Lookup<'h> {
+    /// Reads `map`. Costs nothing where no header is repeated.
+    #[must_use]
+    pub fn new(map: &'h HeaderMap) -> Self {
+        let mut joined = Vec::new();
+        if map.len() != map.keys_len() {
+            for name in map.keys() {
+                let mut values = map.get_all(name).iter().filter_map(|v| v.to_str().ok());
+                if let (Some(first), Some(second)) = (values.next(), values.next()) {
+                    let rest: Vec<&str> = values.collect();
+                    let mut all = format!("{first},{second}");
+                    for value in rest {
+                        all.push(',');
+                        all.push_str(value);
+                    }
+                    joined.push((name, all));
+                }
+            }
+        }
+        Self { map, joined }
+    }
+}
+
+impl HeaderLookup for Lookup<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        if let Some((_, all)) = self.joined.iter().find(|(n, _)| n.as_str() == name) {
+            return Some(all);
+        }
+        self.map.get(name).and_then(|v| v.to_str().ok())
+    }
+}
+
+/// `Host` or `:authority`, empty where the client named none.
+#[must_use]
+pub fn authority(head: &Head) -> &str {
+    match head.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => text(&head.headers, &HOST),
+    }
+}
+
+/// A header's first value, empty where it is missing or not text.
+#[must_use]
+pub fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
+    headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
+}
+
+/// The client's name for itself.
+#[must_use]
+pub fn user_agent(headers: &HeaderMap) -> &str {
+    text(headers, &USER_AGENT)
+}
+
+/// Whether it is gRPC, by its content type.
+#[must_use]
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|v| {
+        let value = v.as_bytes();
+        value
+            .strip_prefix(b"application/grpc")
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+    })
+}
+
+/// `grpc-status` of a response's head or trailers.
+#[must_use]
+pub fn grpc_status(headers: &HeaderMap) -> Option<u32> {
+    headers.get("grpc-status")?.to_str().ok()?.trim().parse().ok()
+}
+
+/// `grpc-timeout`: digits and a unit.
+#[must_use]
+pub fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    // At most eight digits, says the protocol.
+    if digits.is_empty() || digits.len() > 8 {
+        return None;
+    }
+    let n: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(n * 3600),
+        "M" => Duration::from_secs(n * 60),
+        "S" => Duration::from_secs(n),
+        "m" => Duration::from_millis(n),
+        "u" => Duration::from_micros(n),
+        "n" => Duration::from_nanos(n),
+        _ => return None,
+    })
+}
+
+/// Whether `Connection` names `token`.
+#[must_use]
+pub fn connection_names(headers: &HeaderMap, token: &str) -> bool {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .any(|value| value.split(',').any(|t| t.trim().eq_ignore_ascii_case(token)))
+}
+
+/// Removes what belongs to one connection only (RFC 9110, 7.6.1). A tunnel keeps what asks for it.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap, tunnel: bool) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|v| v.to_str().ok())
+            .flat_map(|v| v.split(','))
+            .filter_map(|t| HeaderName::try_from(t.trim()).ok())
+            .filter(|n| !(tunnel && *n == UPGRADE))
+            // Named by a client that wants to hide what it sent from policies behind this proxy.
+            .filter(|n| *n != HOST && *n != CONTENT_TYPE && !n.as_str().starts_with("x-"))
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
+        if tunnel {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+    if !tunnel {
+        headers.remove(UPGRADE);
+    }
+    if let Some(te) = headers.remove(TE)
+        && te.to_str().is_ok_and(|v| v.split(',').any(|t| t.trim().eq_ignore_ascii_case("trailers")))
+    {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// `Expect: 100-continue` is answered by this proxy as soon as the endpoint wants the body, so it goes no further.
+pub fn strip_expect(headers: &mut HeaderMap) {
+    headers.remove(EXPECT);
+}
+
+/// Applies a rule's changes: remove, then set, then add. What is not a valid header is left out.
+pub fn edit(headers: &mut HeaderMap, edit: &HeaderEdit) {
+    for name in &edit.remove {
+        headers.remove(name.as_str());
+    }
+    for (name, value) in &edit.set {
+        if let Some((name, value)) = header(name, value) {
+            headers.insert(name, value);
+        }
+    }
+    for (name, value) in &edit.add {
+        if let Some((name, value)) = header(name, value) {
+            headers.append(name, value);
+        }
+    }
+}
+
+fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+}
+
+const HOP_BY_HOP: [HeaderName; 4] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("transfer-encoding"),
+    HeaderName::from_static("http2-settings"),
+];

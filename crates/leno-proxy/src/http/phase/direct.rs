@@ -1,0 +1,99 @@
+//! Phase 3: rules that answer by themselves: redirects, direct responses, CORS preflights.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
+    ORIGIN,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use leno_core::Reason;
+use leno_core::decide::route as decide;
+use leno_core::model::route::{Cors, RouteAction};
+
+use super::route::{Chosen, with_facts};
+use crate::http::body::Head;
+use crate::http::heads;
+use crate::http::reply::Reply;
+use crate::outbound::Outbound;
+
+/// Answers a CORS preflight of an allowed origin.
+///
+/// # Errors
+/// The answer, where the rule has a CORS policy and the request is such a preflight.
+pub fn preflight(chosen: &Chosen, request: &Head) -> Result<(), Reply> {
+    let Some(cors) = chosen.rule().and_then(|r| r.cors.as_ref()) else { return Ok(()) };
+    let headers = &request.headers;
+    let origin = heads::text(headers, &ORIGIN);
+    if request.method != Method::OPTIONS || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+        return Ok(());
+    }
+    if !is_allowed(cors, origin) {
+        return Ok(());
+    }
+    let mut reply = Reply::new(Reason::CorsPreflight, "");
+    allow_origin(cors, origin, &mut reply.headers);
+    let list = |name: HeaderName, values: &[String], headers: &mut HeaderMap| {
+        if let (false, Ok(value)) = (values.is_empty(), HeaderValue::try_from(values.join(","))) {
+            headers.insert(name, value);
+        }
+    };
+    list(ACCESS_CONTROL_ALLOW_METHODS, &cors.allow_methods, &mut reply.headers);
+    list(ACCESS_CONTROL_ALLOW_HEADERS, &cors.allow_headers, &mut reply.headers);
+    if let Some(age) = cors.max_age {
+        reply.headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(age.as_secs()));
+    }
+    Err(reply)
+}
+
+/// Adds what a browser must see on the answer to an allowed origin.
+pub fn cors_headers(chosen: &Chosen, request: &HeaderMap, response: &mut HeaderMap) {
+    let Some(cors) = chosen.rule().and_then(|r| r.cors.as_ref()) else { return };
+    let origin = heads::text(request, &ORIGIN);
+    if !is_allowed(cors, origin) {
+        return;
+    }
+    allow_origin(cors, origin, response);
+    if let (false, Ok(value)) = (cors.expose_headers.is_empty(), HeaderValue::try_from(cors.expose_headers.join(","))) {
+        response.insert(ACCESS_CONTROL_EXPOSE_HEADERS, value);
+    }
+}
+
+/// Answers where the rule does.
+///
+/// # Errors
+/// The answer.
+pub fn answer(chosen: &Chosen, from: &Outbound, request: &Head) -> Result<(), Reply> {
+    let Some(rule) = chosen.rule() else { return Ok(()) };
+    let mut reply = match &rule.action {
+        RouteAction::Forward(_) => return Ok(()),
+        RouteAction::Redirect(redirect) => {
+            let location = with_facts(from, request, |facts| decide::redirect_location(redirect, facts));
+            let status = if redirect.status == 0 { 301 } else { redirect.status };
+            Reply::new(Reason::Redirected, "").with_status(status).with_location(&location)
+        }
+        RouteAction::Respond { status, body } => {
+            let mut reply = Reply::new(Reason::DirectResponse, "").with_status(*status);
+            reply.body = Some(body.clone());
+            reply
+        }
+    };
+    heads::edit(&mut reply.headers, &rule.headers.response);
+    Err(reply)
+}
+
+fn is_allowed(cors: &Cors, origin: &str) -> bool {
+    !origin.is_empty() && cors.allow_origins.iter().any(|o| o.matches(origin) || is_any(o))
+}
+
+fn is_any(pattern: &leno_core::model::StringMatch) -> bool {
+    matches!(pattern, leno_core::model::StringMatch::Exact(s) if s == "*")
+}
+
+fn allow_origin(cors: &Cors, origin: &str, headers: &mut HeaderMap) {
+    if let Ok(value) = HeaderValue::try_from(origin) {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, value);
+    }
+    if cors.allow_credentials == Some(true) {
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
+}

@@ -1,0 +1,109 @@
+//! The life of a request, as a list. Read it and you have read what the proxy does with HTTP.
+//!
+//! A phase either lets the request go on or stops it with a [`Reply`]. The [`Exchange`] accompanies the request from its
+//! head to the last byte of its answer and reports the outcome once, whatever happens.
+
+use std::sync::Arc;
+
+use leno_core::id::Direction;
+
+use super::body::{Head, Request, Response};
+use super::exchange::Exchange;
+use super::phase::{admit, direct, edit, facts, fault, forward, mirror, peer, route};
+use super::replay::Replay;
+use super::reply::Reply;
+use super::tunnel::{self, Tunnel};
+use crate::inbound::Inbound;
+use crate::outbound::Outbound;
+
+/// A request of this pod's application, on its way to an endpoint.
+pub async fn outbound(from: Arc<Outbound>, request: Request) -> Response {
+    let (mut head, body) = request.into_parts();
+    let app = &from.path.app;
+    let mut exchange = Exchange::begin(Direction::Outbound, app.telemetry.clone(), app.drain.hold());
+    let tunnel = take_tunnel(&mut head);
+    let outcome = outbound_phases(&from, &mut exchange, head, Replay::new(body), tunnel.is_some()).await;
+    conclude(exchange, outcome, tunnel)
+}
+
+async fn outbound_phases(
+    from: &Arc<Outbound>,
+    exchange: &mut Exchange,
+    mut head: Head,
+    body: Replay,
+    tunnel: bool,
+) -> Result<forward::Forwarded, Reply> {
+    facts::read(exchange, &mut head, from.downstream())?;
+    let mut chosen = route::choose(from, exchange, &head).await?;
+    direct::preflight(&chosen, &head)?;
+    fault::inject(&chosen, exchange).await?;
+    direct::answer(&chosen, from, &head)?;
+    route::time_budget(&chosen, exchange, &head);
+    edit::request(&mut chosen, exchange, &mut head, tunnel)?;
+    exchange.measure(body.meter());
+    mirror::send(from, &chosen, &head, &body);
+    let mut forwarded = forward::to_service(from, &chosen, exchange, &head, &body, tunnel).await?;
+    edit::response(&chosen, &head, exchange, &mut forwarded.response);
+    Ok(forwarded)
+}
+
+/// A request from the network, on its way to this pod's application.
+pub async fn inbound(from: Arc<Inbound>, request: Request) -> Response {
+    let (mut head, body) = request.into_parts();
+    let app = &from.path.app;
+    let mut exchange = Exchange::begin(Direction::Inbound, app.telemetry.clone(), app.drain.hold());
+    let tunnel = take_tunnel(&mut head);
+    let outcome = inbound_phases(&from, &mut exchange, head, Replay::new(body), tunnel.is_some()).await;
+    conclude(exchange, outcome, tunnel)
+}
+
+async fn inbound_phases(
+    from: &Inbound,
+    exchange: &mut Exchange,
+    mut head: Head,
+    body: Replay,
+    tunnel: bool,
+) -> Result<forward::Forwarded, Reply> {
+    facts::read(exchange, &mut head, from.downstream())?;
+    let native = peer::read(from, exchange, &mut head);
+    admit::request(from, exchange, &head)?;
+    edit::inbound_request(exchange, &mut head, tunnel);
+    exchange.measure(body.meter());
+    let mut forwarded = forward::to_app(from, exchange, &head, &body, native, tunnel).await?;
+    edit::inbound_response(exchange, &mut forwarded.response);
+    Ok(forwarded)
+}
+
+/// The answer for the client. What the phases stopped with becomes one here, and nowhere else.
+fn conclude(
+    mut exchange: Box<Exchange>,
+    outcome: Result<forward::Forwarded, Reply>,
+    tunnel: Option<Tunnel>,
+) -> Response {
+    match outcome {
+        Ok(forward::Forwarded { response, tunnel: endpoint }) => match (tunnel, endpoint) {
+            (Some(client), Some(endpoint)) if is_switch(&response) => {
+                exchange.record.status = response.status().as_u16();
+                client.join(endpoint, exchange);
+                response
+            }
+            _ => exchange.answer(response),
+        },
+        Err(reply) => {
+            exchange.record.reason = reply.reason;
+            exchange.say(&reply.detail);
+            let grpc = exchange.is_grpc();
+            exchange.answer(reply.into_response(grpc))
+        }
+    }
+}
+
+fn take_tunnel(head: &mut Head) -> Option<Tunnel> {
+    let tunnel = Tunnel::of_request(head);
+    tunnel.filter(|_| tunnel::is_asked(head))
+}
+
+/// Whether the endpoint left HTTP as asked.
+fn is_switch(response: &Response) -> bool {
+    response.status() == http::StatusCode::SWITCHING_PROTOCOLS || response.status().is_success()
+}

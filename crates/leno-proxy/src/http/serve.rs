@@ -1,0 +1,93 @@
+//! The server codecs: hyper's, fed with a connection and a function from request to response.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use leno_kit::Drain;
+
+use super::body::{Body, Request, Response};
+use super::client::{CONNECTION_WINDOW, HEAD_LIMIT, HEAD_LIMIT_U32, SEND_BUFFER, STREAM_WINDOW};
+use crate::tcp::splice::Io;
+
+/// Serves HTTP/1.x on `io` until the client leaves or the proxy drains. Requests on one connection are answered in order,
+/// pipelined ones too.
+pub async fn http1<F, R>(io: impl Io + 'static, drain: Drain, handle: F)
+where
+    F: Fn(Request) -> R + Send + Sync + 'static,
+    R: Future<Output = Response> + Send + 'static,
+{
+    let handle = Arc::new(handle);
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let answer = handle(request.map(Body::wire));
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .max_buf_size(HEAD_LIMIT * 2)
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = drain.started() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = drain.forced() => return,
+            }
+        }
+    };
+    note(ended);
+}
+
+/// Serves HTTP/2 on `io` until the client leaves or the proxy drains.
+pub async fn http2<F, R>(io: impl Io + 'static, drain: Drain, handle: F)
+where
+    F: Fn(Request) -> R + Send + Sync + 'static,
+    R: Future<Output = Response> + Send + 'static,
+{
+    let handle = Arc::new(handle);
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let answer = handle(request.map(Body::wire));
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(HEAD_LIMIT_U32)
+        .max_concurrent_streams(STREAMS)
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(io), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = drain.started() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = drain.forced() => return,
+            }
+        }
+    };
+    note(ended);
+}
+
+fn note(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a client's connection ended early");
+    }
+}
+
+/// A connection without a request for this long is closed (Envoy's idle timeout).
+const IDLE: Duration = Duration::from_secs(3600);
+/// Requests at once on one connection.
+const STREAMS: u32 = 250;

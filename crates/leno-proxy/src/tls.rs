@@ -1,0 +1,166 @@
+//! Mutual TLS between sidecars: connecting to an endpoint, accepting from a peer, and why either failed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use leno_core::Reason;
+use leno_core::decide::retry::FailureKind;
+use leno_core::id::SpiffeId;
+use leno_identity::{Expected, PeerError, peer_error, peer_identity};
+use leno_kit::sock;
+use rustls::{ClientConfig, ServerConfig};
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+
+use crate::detect::Prefixed;
+use crate::identity::{Alpn, Identity};
+
+/// A connection to an endpoint could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct DialError {
+    /// Which way it failed.
+    pub reason: Reason,
+    /// In words, with the address.
+    pub detail: String,
+}
+
+impl DialError {
+    /// How retries see it.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        if self.reason == Reason::ConnectTimeout { FailureKind::ConnectTimeout } else { FailureKind::Connect }
+    }
+}
+
+/// What a client does to be sure of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// Nothing: the endpoint is not meshed, or takes plaintext.
+    Plain,
+    /// Mutual TLS with one of these identities.
+    Mutual {
+        /// Who it must be.
+        expected: Expected,
+        /// What is asked for: `outbound_.PORT_.SUBSET_.HOST`.
+        sni: ServerName<'static>,
+    },
+}
+
+/// Makes connections to endpoints.
+#[derive(Clone, Debug)]
+pub struct Dialer {
+    identity: Identity,
+    mark: Option<u32>,
+}
+
+impl Dialer {
+    /// `mark` exempts own connections from interception where the uid does not.
+    #[must_use]
+    pub const fn new(identity: Identity, mark: Option<u32>) -> Self {
+        Self { identity, mark }
+    }
+
+    /// A plain connection, within `limit`.
+    ///
+    /// # Errors
+    /// Refused, unreachable or too slow.
+    pub async fn plain(&self, addr: SocketAddr, limit: Duration) -> Result<TcpStream, DialError> {
+        match tokio::time::timeout(limit, sock::connect(addr, self.mark)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => {
+                Err(DialError { reason: Reason::ConnectFailure, detail: format!("connecting to {addr}: {error}") })
+            }
+            Err(_) => Err(too_slow(addr, limit)),
+        }
+    }
+
+    /// A mutually authenticated connection, within `limit` for connecting and the handshake together.
+    ///
+    /// # Errors
+    /// As [`Self::plain`], and where the handshake fails or proves another identity.
+    pub async fn mutual(
+        &self,
+        addr: SocketAddr,
+        expected: &Expected,
+        sni: &ServerName<'static>,
+        alpn: Alpn,
+        limit: Duration,
+    ) -> Result<client::TlsStream<TcpStream>, DialError> {
+        let config = self.config(expected, alpn)?;
+        let start = tokio::time::Instant::now();
+        let stream = self.plain(addr, limit).await?;
+        let handshake = TlsConnector::from(config).connect(sni.clone(), stream);
+        match tokio::time::timeout_at(start + limit, handshake).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(handshake_failed(addr, &error)),
+            Err(_) => Err(too_slow(addr, limit)),
+        }
+    }
+
+    fn config(&self, expected: &Expected, alpn: Alpn) -> Result<Arc<ClientConfig>, DialError> {
+        self.identity.client_tls(expected, alpn).ok_or_else(|| DialError {
+            reason: Reason::NotReady,
+            detail: "this proxy has no certificate yet".to_owned(),
+        })
+    }
+}
+
+/// A peer that connected with the mesh's mutual TLS.
+#[derive(Debug)]
+pub struct Peer {
+    /// Who it is, verified.
+    pub id: SpiffeId,
+    /// The protocol it asked for (ALPN); empty where it asked for none.
+    pub alpn: Vec<u8>,
+    /// The server name it asked for.
+    pub sni: Option<String>,
+}
+
+/// Terminates mutual TLS of a connection whose first bytes were read already.
+///
+/// # Errors
+/// In words: what is wrong with the peer's certificate, or with the handshake.
+pub async fn accept(
+    config: Arc<ServerConfig>,
+    stream: Prefixed<TcpStream>,
+) -> Result<(server::TlsStream<Prefixed<TcpStream>>, Peer), String> {
+    let accepting = TlsAcceptor::from(config).accept(stream);
+    let stream = match tokio::time::timeout(HANDSHAKE_LIMIT, accepting).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return Err(words(&error)),
+        Err(_) => return Err("the TLS handshake took too long".to_owned()),
+    };
+    let connection = stream.get_ref().1;
+    let id = peer_identity(connection.peer_certificates().unwrap_or_default()).map_err(|e| e.to_string())?;
+    let alpn = connection.alpn_protocol().unwrap_or_default().to_vec();
+    let sni = connection.server_name().map(str::to_owned);
+    Ok((stream, Peer { id, alpn, sni }))
+}
+
+fn handshake_failed(addr: SocketAddr, error: &io::Error) -> DialError {
+    let peer = tls_error(error).and_then(peer_error);
+    let mismatch = peer.as_ref().is_some_and(PeerError::is_identity_mismatch);
+    let reason = if mismatch { Reason::IdentityMismatch } else { Reason::TlsFailure };
+    let why = peer.map_or_else(|| error.to_string(), |p| p.to_string());
+    DialError { reason, detail: format!("TLS with {addr}: {why}") }
+}
+
+fn words(error: &io::Error) -> String {
+    tls_error(error).and_then(peer_error).map_or_else(|| error.to_string(), |p| p.to_string())
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>())
+}
+
+fn too_slow(addr: SocketAddr, limit: Duration) -> DialError {
+    let detail = format!("connecting to {addr} took longer than {} ms", limit.as_millis());
+    DialError { reason: Reason::ConnectTimeout, detail }
+}
+
+/// A peer that starts a handshake ends it within this time.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
