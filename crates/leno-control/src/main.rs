@@ -1,3 +1,27 @@
-//! The control plane.
+//! The control plane's program.
 
-fn main() {}
+use clap::Parser;
+use leno_control::app::App;
+use leno_control::boot::Settings;
+use leno_kit::log::{self, Format};
+use leno_kit::signal::Ending;
+
+fn main() -> anyhow::Result<()> {
+    let settings = Settings::parse();
+    log::init(&settings.log, if settings.log_json { Format::Json } else { Format::Text })?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(settings))
+}
+
+async fn run(settings: Settings) -> anyhow::Result<()> {
+    let mut ending = Ending::catch()?;
+    let mut app = tokio::select! {
+        app = App::start(settings) => app?,
+        _ = ending.wait() => return Ok(()),
+    };
+    tokio::select! {
+        error = app.failed() => return Err(error),
+        signal = ending.wait() => tracing::info!(signal, "shutting down"),
+    }
+    app.shutdown().await;
+    Ok(())
+}

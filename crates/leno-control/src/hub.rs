@@ -1,0 +1,205 @@
+//! The one writer: takes batches of objects in, keeps the world, and pushes what changed.
+//!
+//! Everyone else reads: sessions read the snapshot and hear which names changed, the monitoring server reads the world
+//! and the objects' states.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use leno_xds::snapshot::Snapshot;
+use leno_xds::wire::ResourceName;
+use tokio::sync::{broadcast, mpsc};
+
+use crate::build::Refresher;
+use crate::metrics::Metrics;
+use crate::source::{Batch, Change, ObjectState, ObjectStatus};
+use crate::world::{ObjectKey, World};
+
+/// A change that is not about endpoints waits so long for others to come, so that objects that are applied together
+/// take effect together.
+const QUIET: Duration = Duration::from_millis(3);
+/// But not longer than this.
+const PATIENCE: Duration = Duration::from_millis(10);
+/// Pushes that a slow session may lag behind before it compares everything.
+const PUSHES: usize = 256;
+
+/// Names that changed.
+#[derive(Debug)]
+pub struct Push {
+    /// Which.
+    pub names: Vec<ResourceName>,
+    /// When the source learned of it.
+    pub at: Instant,
+}
+
+/// What is in force, for all who read.
+#[derive(Debug)]
+pub struct Hub {
+    snapshot: ArcSwap<Snapshot>,
+    pushes: broadcast::Sender<Arc<Push>>,
+    state: RwLock<State>,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+/// What the writer changes and others read.
+#[derive(Debug)]
+pub struct State {
+    /// The mesh.
+    pub world: World,
+    /// What became of each object.
+    pub objects: BTreeMap<ObjectKey, ObjectStatus>,
+    /// Problems of files that no object can be named for.
+    pub faults: BTreeMap<String, Vec<String>>,
+    refresher: Refresher,
+}
+
+impl State {
+    /// Resources that could not be built, and why.
+    #[must_use]
+    pub fn unbuilt(&self) -> &BTreeMap<ResourceName, String> {
+        self.refresher.faults()
+    }
+}
+
+impl Hub {
+    /// A hub with what the source found first in force.
+    #[must_use]
+    pub fn new(trust_domain: &str, first: Batch) -> Arc<Self> {
+        let state = State {
+            world: World::new(trust_domain),
+            objects: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            refresher: Refresher::default(),
+        };
+        let hub = Arc::new(Self {
+            snapshot: ArcSwap::default(),
+            pushes: broadcast::channel(PUSHES).0,
+            state: RwLock::new(state),
+            metrics: Metrics::default(),
+        });
+        hub.apply(first);
+        hub.push(Instant::now());
+        hub
+    }
+
+    /// All resources as they are now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Hears of every push from now on. Subscribe first and read the snapshot then: nothing is missed.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Push>> {
+        self.pushes.subscribe()
+    }
+
+    /// Reads the state; do not hold it across an await.
+    pub fn state(&self) -> RwLockReadGuard<'_, State> {
+        // The writer's own bugs must not take the readers down with it.
+        self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Takes batches until the source ends.
+    pub async fn run(self: Arc<Self>, mut batches: mpsc::Receiver<Batch>) {
+        while let Some(batch) = batches.recv().await {
+            let at = batch.at;
+            let start = tokio::time::Instant::now();
+            let mut urgent = self.apply(batch);
+            while !urgent {
+                let left = PATIENCE.saturating_sub(start.elapsed());
+                match tokio::time::timeout(QUIET.min(left), batches.recv()).await {
+                    Ok(Some(more)) => urgent = self.apply(more),
+                    Ok(None) | Err(_) => break,
+                }
+            }
+            self.push(at);
+        }
+    }
+
+    /// Puts a batch into the world. True: somebody waits for it (endpoints).
+    fn apply(&self, batch: Batch) -> bool {
+        let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut urgent = false;
+        for change in batch.changes {
+            urgent |= self.apply_one(&mut state, change);
+        }
+        for (file, problems) in batch.faults {
+            for problem in &problems {
+                tracing::error!("{problem}");
+            }
+            if problems.is_empty() {
+                state.faults.remove(&file);
+            } else {
+                state.faults.insert(file, problems);
+            }
+        }
+        urgent
+    }
+
+    fn apply_one(&self, state: &mut State, change: Change) -> bool {
+        match change {
+            Change::Accepted { key, pieces, status } => {
+                let honoured = !pieces.is_empty();
+                let event = if state.objects.contains_key(&key) { "update" } else { "add" };
+                let changed = state.world.set(&key, pieces);
+                if changed {
+                    self.metrics.config_event(&key.kind, event);
+                }
+                for message in &status.messages {
+                    tracing::warn!("{message}");
+                }
+                let urgent = changed && URGENT.contains(&key.kind.as_str());
+                if honoured {
+                    state.objects.insert(key, status);
+                } else {
+                    state.objects.remove(&key);
+                }
+                urgent
+            }
+            Change::Refused { key, status } => {
+                let last_good = !state.world.resources_of(&key).is_empty();
+                let kept = if last_good { "; its last good version stays in force" } else { "" };
+                for message in &status.messages {
+                    tracing::error!("{message}{kept}");
+                }
+                self.metrics.config_event(&key.kind, "refuse");
+                debug_assert_eq!(status.state, ObjectState::Refused);
+                state.objects.insert(key, status);
+                false
+            }
+            Change::Deleted { key } => {
+                if state.objects.remove(&key).is_some() {
+                    self.metrics.config_event(&key.kind, "delete");
+                }
+                state.world.remove(&key) && URGENT.contains(&key.kind.as_str())
+            }
+        }
+    }
+
+    /// Builds what was touched and tells the sessions.
+    fn push(&self, at: Instant) {
+        let names = {
+            let mut guard = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let state = &mut *guard;
+            let touched = state.world.take_touched();
+            if touched.is_empty() {
+                return;
+            }
+            let changes = state.refresher.refresh(&state.world, touched);
+            self.metrics.set_services(state.world.services().len());
+            if changes.names.is_empty() {
+                return;
+            }
+            self.snapshot.store(Arc::new(state.refresher.snapshot().clone()));
+            changes.names
+        };
+        tracing::debug!(resources = names.len(), took = ?at.elapsed(), "pushing");
+        // Nobody connected: nobody to tell.
+        let _ = self.pushes.send(Arc::new(Push { names, at }));
+    }
+}
+
+/// Kinds that somebody waits for: the mesh must not send requests to a pod that is going away.
+const URGENT: [&str; 2] = ["EndpointSlice", "Pod"];

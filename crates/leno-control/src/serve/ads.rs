@@ -1,0 +1,202 @@
+//! The aggregated discovery service: one task for each proxy, between its stream and the hub.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::{Stream, StreamExt};
+use leno_identity::TokenIdentity;
+use leno_kit::Drain;
+use leno_xds::client::Node;
+use leno_xds::proto::discovery::aggregated_discovery_service_server::AggregatedDiscoveryService;
+use leno_xds::proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse};
+use leno_xds::server::{RequestError, Settled};
+use leno_xds::wire::ResourceKind;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::auth::Authenticator;
+use super::proxies::{Proxies, Proxy};
+use crate::hub::{Hub, Push};
+
+/// Responses that wait for a slow proxy before its task does.
+const QUEUE: usize = 8;
+
+/// The service.
+#[derive(Clone, Debug)]
+pub struct Ads {
+    /// What is in force.
+    pub hub: Arc<Hub>,
+    /// Knows the callers.
+    pub auth: Authenticator,
+    /// Lists them.
+    pub proxies: Arc<Proxies>,
+    /// Ends their streams.
+    pub drain: Drain,
+}
+
+type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl AggregatedDiscoveryService for Ads {
+    type StreamAggregatedResourcesStream = Responses<DiscoveryResponse>;
+    type DeltaAggregatedResourcesStream = Responses<DeltaDiscoveryResponse>;
+
+    async fn stream_aggregated_resources(
+        &self,
+        _: Request<Streaming<DiscoveryRequest>>,
+    ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
+        Err(Status::unimplemented("leno-control speaks the delta variant of xDS: DeltaAggregatedResources"))
+    }
+
+    async fn delta_aggregated_resources(
+        &self,
+        request: Request<Streaming<DeltaDiscoveryRequest>>,
+    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        let caller = self.auth.check(&request, &self.hub.metrics)?;
+        let (responses, outbox) = mpsc::channel(QUEUE);
+        let stream = ProxyStream { ads: self.clone(), responses, in_flight: VecDeque::new() };
+        tokio::spawn(stream.run(caller, request.into_inner()));
+        Ok(Response::new(Box::pin(ReceiverStream::new(outbox))))
+    }
+}
+
+struct ProxyStream {
+    ads: Ads,
+    responses: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
+    /// Nonces of pushes, and when the source learned of what they hold.
+    in_flight: VecDeque<(ResourceKind, String, Instant)>,
+}
+
+impl ProxyStream {
+    async fn run(mut self, caller: TokenIdentity, mut requests: Streaming<DeltaDiscoveryRequest>) {
+        let drain = self.ads.drain.clone();
+        let end = tokio::select! {
+            end = self.serve(&caller, &mut requests) => end,
+            () = drain.started() => Err(Status::unavailable("the control plane is shutting down")),
+        };
+        if let Err(status) = end {
+            // The proxy may be gone already.
+            let _ = self.responses.send(Err(status)).await;
+        }
+    }
+
+    /// Serves until the proxy goes (`Ok`) or must be sent away.
+    async fn serve(
+        &mut self,
+        caller: &TokenIdentity,
+        requests: &mut Streaming<DeltaDiscoveryRequest>,
+    ) -> Result<(), Status> {
+        // Before the snapshot is read for the first time: what changes in between is heard of.
+        let mut pushes = self.ads.hub.subscribe();
+        let Some(Ok(first)) = requests.next().await else { return Ok(()) };
+        let node = identify(&first, caller)?;
+        tracing::info!(pod = node.pod, namespace = node.namespace, version = node.version, "a proxy connected");
+        let proxy = Arc::new(Proxy::new(node));
+        let _listed = self.ads.proxies.enter(Arc::clone(&proxy));
+        let end = async {
+            self.on_request(&proxy, &first).await?;
+            loop {
+                tokio::select! {
+                    // Endpoints that went away before the next question about them.
+                    biased;
+                    push = pushes.recv() => match push {
+                        Ok(push) => self.on_push(&proxy, &push).await?,
+                        Err(RecvError::Lagged(_)) => self.on_lag(&proxy).await?,
+                        Err(RecvError::Closed) => return Err(Status::unavailable("the control plane is shutting down")),
+                    },
+                    request = requests.next() => match request {
+                        Some(Ok(request)) => self.on_request(&proxy, &request).await?,
+                        Some(Err(_)) | None => return Ok(()),
+                    },
+                }
+            }
+        }
+        .await;
+        tracing::info!(pod = proxy.node.pod, namespace = proxy.node.namespace, "a proxy disconnected");
+        end
+    }
+
+    async fn on_request(&mut self, proxy: &Proxy, request: &DeltaDiscoveryRequest) -> Result<(), Status> {
+        let handled = proxy.session().on_request(request, &self.ads.hub.snapshot());
+        match handled {
+            Ok(handled) => {
+                if let Some(settled) = handled.settled {
+                    self.settle(proxy, &settled);
+                }
+                self.send(handled.responses, None).await
+            }
+            Err(error @ RequestError::UnknownType(_)) => {
+                // A newer proxy can do without, or waits; its other subscriptions go on.
+                tracing::warn!(pod = proxy.node.pod, %error, "a request is ignored");
+                Ok(())
+            }
+            Err(error @ RequestError::TooMuch) => Err(Status::resource_exhausted(error.to_string())),
+        }
+    }
+
+    async fn on_push(&mut self, proxy: &Proxy, push: &Push) -> Result<(), Status> {
+        let responses = proxy.session().on_change(&push.names, &self.ads.hub.snapshot());
+        self.send(responses, Some(push.at)).await
+    }
+
+    async fn on_lag(&mut self, proxy: &Proxy) -> Result<(), Status> {
+        let responses = proxy.session().resync(&self.ads.hub.snapshot());
+        self.send(responses, None).await
+    }
+
+    /// `at`: when the source learned of what is in the responses, for changes.
+    async fn send(&mut self, responses: Vec<DeltaDiscoveryResponse>, at: Option<Instant>) -> Result<(), Status> {
+        for response in responses {
+            if let Some(kind) = ResourceKind::from_type_url(&response.type_url) {
+                self.ads.hub.metrics.pushed(kind);
+                if let Some(at) = at {
+                    self.in_flight.push_back((kind, response.nonce.clone(), at));
+                }
+            }
+            if self.responses.send(Ok(response)).await.is_err() {
+                return Err(Status::cancelled("the proxy is gone"));
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, proxy: &Proxy, settled: &Settled) {
+        let metrics = &self.ads.hub.metrics;
+        let is_it =
+            |(kind, nonce, _): &(ResourceKind, String, Instant)| *kind == settled.kind && *nonce == settled.nonce;
+        if let Some(at) = self.in_flight.iter().position(is_it) {
+            // The proxy answers in order: what came before and was never answered will not be.
+            if let Some((_, _, since)) = self.in_flight.drain(..=at).next_back() {
+                if settled.refused.is_empty() {
+                    metrics.converged(since.elapsed());
+                }
+            }
+        }
+        if !settled.refused.is_empty() {
+            metrics.rejected(settled.kind);
+        }
+        for (name, reason) in &settled.refused {
+            tracing::error!(pod = proxy.node.pod, namespace = proxy.node.namespace, resource = %format_args!("{} {name}", settled.kind), %reason, "a proxy refused a resource");
+        }
+    }
+}
+
+/// The node that the first request names, which must be the caller.
+fn identify(first: &DeltaDiscoveryRequest, caller: &TokenIdentity) -> Result<Node, Status> {
+    let node = first.node.as_ref().ok_or_else(|| Status::invalid_argument("the first request names no node"))?;
+    let node = Node::from_proto(node)
+        .ok_or_else(|| Status::invalid_argument("the node's id is not of the form POD.NAMESPACE"))?;
+    let pod_fits = caller.pod.as_ref().is_none_or(|pod| *pod == node.pod);
+    if node.namespace != caller.namespace || !pod_fits {
+        let pod = caller.pod.as_deref().unwrap_or("*");
+        return Err(Status::permission_denied(format!(
+            "the node is {}.{}, but its token is for {pod}.{}",
+            node.pod, node.namespace, caller.namespace
+        )));
+    }
+    Ok(node)
+}

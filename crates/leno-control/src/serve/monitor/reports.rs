@@ -1,0 +1,201 @@
+//! The reports as data.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use leno_xds::server::{DeltaSession, KindStatus};
+use leno_xds::wire::{Resource, ResourceKind, ResourceName};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Filter, Monitor};
+use crate::serve::proxies::Proxy;
+use crate::source::{ObjectState, ObjectStatus};
+use crate::world::ObjectKey;
+
+/// One connected proxy.
+#[derive(Debug, Serialize)]
+pub(super) struct ProxyReport {
+    namespace: String,
+    pod: String,
+    ip: String,
+    version: String,
+    workload: String,
+    kind: String,
+    /// Seconds since the epoch.
+    connected_since: u64,
+    sync: BTreeMap<&'static str, KindReport>,
+    synced: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct KindReport {
+    subscribed: usize,
+    sent: u64,
+    acked: u64,
+    nacked: Vec<Refused>,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    name: String,
+    message: String,
+}
+
+pub(super) fn proxies(monitor: &Monitor) -> Vec<ProxyReport> {
+    let state = monitor.hub.state();
+    let report = |proxy: Arc<Proxy>| {
+        let statuses = statuses(&proxy.session());
+        let node = &proxy.node;
+        let workload = state.world.workload_of(&node.namespace, &node.pod);
+        ProxyReport {
+            namespace: node.namespace.clone(),
+            pod: node.pod.clone(),
+            ip: node.ips.first().cloned().unwrap_or_default(),
+            version: node.version.clone(),
+            workload: workload.map(|w| w.name.clone()).unwrap_or_default(),
+            kind: workload.map(|w| w.kind.clone()).unwrap_or_default(),
+            connected_since: seconds(proxy.since),
+            synced: statuses.iter().all(|(_, s)| s.synced()),
+            sync: statuses.into_iter().map(|(kind, s)| (kind.as_str(), kind_report(s))).collect(),
+        }
+    };
+    monitor.proxies.all().into_iter().map(report).collect()
+}
+
+fn statuses(session: &DeltaSession) -> Vec<(ResourceKind, KindStatus)> {
+    ResourceKind::ALL.into_iter().map(|kind| (kind, session.status(kind))).collect()
+}
+
+fn kind_report(status: KindStatus) -> KindReport {
+    let refused = |(name, message): (Arc<str>, String)| Refused { name: name.to_string(), message };
+    KindReport {
+        subscribed: status.subscribed,
+        sent: status.sent,
+        acked: status.acked,
+        nacked: status.refused.into_iter().map(refused).collect(),
+    }
+}
+
+/// In the manner of istiod's: one row a proxy, by type how much was sent and accepted.
+pub(super) fn syncz(monitor: &Monitor) -> Vec<Value> {
+    let row = |proxy: ProxyReport| {
+        let state = |k: &KindReport| {
+            let word = match k {
+                k if !k.nacked.is_empty() => "NACK",
+                k if k.subscribed == 0 => "NOT SENT",
+                k if k.sent == k.acked => "SYNCED",
+                _ => "STALE",
+            };
+            json!({ "state": word, "sent": k.sent, "acked": k.acked })
+        };
+        let types: serde_json::Map<String, Value> =
+            proxy.sync.iter().map(|(kind, k)| ((*kind).to_owned(), state(k))).collect();
+        json!({
+            "proxy": format!("{}.{}", proxy.pod, proxy.namespace),
+            "proxy_type": "sidecar",
+            "proxy_version": proxy.version,
+            "types": types,
+        })
+    };
+    proxies(monitor).into_iter().map(row).collect()
+}
+
+/// All objects: in force or refused and why, and in how many of the proxies that use them they live.
+pub(super) fn objects(monitor: &Monitor, filter: &Filter) -> Value {
+    let state = monitor.hub.state();
+    let shown: Vec<_> = state
+        .objects
+        .iter()
+        .filter(|(key, _)| filter.takes(&key.kind, &key.namespace, &key.name))
+        .map(|(key, status)| (key, status, state.world.resources_of(key)))
+        .collect();
+    let names = shown.iter().flat_map(|(.., names)| names.iter());
+    let live = live_on(monitor, names);
+    let report = |(key, status, names): &(&ObjectKey, &ObjectStatus, Vec<ResourceName>)| {
+        // A proxy uses an object when it uses any of its resources; it lives by it when it lives by all that it uses.
+        let users: Vec<bool> = (0..monitor_len(&live))
+            .filter_map(|i| {
+                let wanted = names.iter().filter_map(|n| live.get(n).and_then(|l| l[i]));
+                wanted.fold(None, |all: Option<bool>, one| Some(all.unwrap_or(true) && one))
+            })
+            .collect();
+        json!({
+            "kind": key.kind,
+            "namespace": key.namespace,
+            "name": key.name,
+            "source": status.source,
+            "state": status.state,
+            "in_force": status.state == ObjectState::Accepted || !names.is_empty(),
+            "messages": status.messages,
+            "live": users.iter().filter(|live| **live).count(),
+            "of": users.len(),
+        })
+    };
+    let unbuilt = state.unbuilt().iter().map(|(name, why)| json!({ "resource": name.to_string(), "problem": why }));
+    json!({
+        "objects": shown.iter().map(report).collect::<Vec<_>>(),
+        "files": state.faults.iter().map(|(file, problems)| json!({ "file": file, "problems": problems })).collect::<Vec<_>>(),
+        "unbuilt": unbuilt.collect::<Vec<_>>(),
+    })
+}
+
+/// For each name, by proxy: whether it lives by it, `None` where it does not use it.
+fn live_on<'n>(
+    monitor: &Monitor,
+    names: impl Iterator<Item = &'n ResourceName>,
+) -> HashMap<&'n ResourceName, Vec<Option<bool>>> {
+    let snapshot = monitor.hub.snapshot();
+    let proxies = monitor.proxies.all();
+    let mut live: HashMap<&ResourceName, Vec<Option<bool>>> = names.map(|n| (n, Vec::new())).collect();
+    for proxy in &proxies {
+        let session = proxy.session();
+        for (name, states) in &mut live {
+            states.push(session.lives_by(name, &snapshot));
+        }
+    }
+    live
+}
+
+fn monitor_len(live: &HashMap<&ResourceName, Vec<Option<bool>>>) -> usize {
+    live.values().next().map_or(0, Vec::len)
+}
+
+/// Resources as proxies read them.
+pub(super) fn config_dump(monitor: &Monitor, filter: &Filter) -> Value {
+    let snapshot = monitor.hub.snapshot();
+    let mut dump = serde_json::Map::new();
+    for kind in ResourceKind::ALL {
+        let mut entries: Vec<_> = snapshot.iter(kind).collect();
+        entries.sort_by_key(|(key, _)| (*key).clone());
+        let shown = entries.into_iter().filter(|(key, _)| {
+            let namespace = key.split_once('/').map_or("", |(ns, _)| ns);
+            filter.takes(kind.as_str(), if filter.namespace.is_some() { namespace } else { "" }, key)
+        });
+        let values: Vec<Value> = shown
+            .map(|(key, encoded)| {
+                let value = Resource::decode(kind, &encoded.bytes).map_or_else(|e| json!(e.to_string()), |r| value(&r));
+                json!({ "name": **key, "version": encoded.version.to_string(), "value": value })
+            })
+            .collect();
+        dump.insert(kind.as_str().to_owned(), Value::Array(values));
+    }
+    Value::Object(dump)
+}
+
+fn value(resource: &Resource) -> Value {
+    let value = match resource {
+        Resource::Address(x) => serde_json::to_value(x),
+        Resource::Service(x) => serde_json::to_value(x),
+        Resource::Endpoints(x) => serde_json::to_value(x),
+        Resource::Routes(x) => serde_json::to_value(x),
+        Resource::Policies(x) => serde_json::to_value(x),
+        Resource::Mesh(x) => serde_json::to_value(x),
+    };
+    value.unwrap_or_else(|e| json!(e.to_string()))
+}
+
+fn seconds(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}

@@ -1,0 +1,386 @@
+//! Everything that is in force, typed and by key: one writer, no I/O, no wire form.
+//!
+//! Objects come in lowered. The world keeps for each object what it says, keeps indices for what [`crate::build`] asks,
+//! and notes which wire resources a change may touch. Touching too much costs time; touching too little would be a bug,
+//! which the property test of [`crate::build`] looks for.
+
+mod pods;
+mod services;
+mod touched;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use leno_config::Lowered;
+use leno_core::id::ServiceId;
+use leno_core::model::{
+    AuthorizationPolicy, DestinationRule, MeshConfig, MtlsMode, PeerAuthentication, RouteTable, Workload,
+};
+use leno_xds::wire::ResourceName;
+
+pub use pods::Pod;
+use pods::Pods;
+use services::Services;
+pub use touched::Touched;
+
+/// An object by its place in Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// API group; empty for the core group.
+    pub group: String,
+    /// Kind.
+    pub kind: String,
+    /// Namespace; empty for cluster-scoped kinds.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.namespace.as_str() {
+            "" => write!(f, "{} {}", self.kind, self.name),
+            namespace => write!(f, "{} {namespace}/{}", self.kind, self.name),
+        }
+    }
+}
+
+/// A route table with its place among the tables for one service.
+#[derive(Clone, Debug)]
+pub struct RankedTable {
+    rank: u8,
+    created: i64,
+    /// The table.
+    pub table: Arc<RouteTable>,
+}
+
+/// A destination rule with its place among the rules for one service.
+#[derive(Clone, Debug)]
+pub struct RankedRule {
+    created: i64,
+    /// The rule.
+    pub rule: Arc<DestinationRule>,
+}
+
+/// Policies of one namespace, by object.
+#[derive(Clone, Debug, Default)]
+pub struct NamespacePolicies {
+    /// Mutual TLS modes.
+    pub authn: BTreeMap<ObjectKey, PeerAuthentication>,
+    /// Authorization.
+    pub authz: BTreeMap<ObjectKey, AuthorizationPolicy>,
+}
+
+/// The mesh as configured.
+#[derive(Debug)]
+pub struct World {
+    trust_domain: String,
+    objects: BTreeMap<ObjectKey, Arc<[Lowered]>>,
+    services: Services,
+    pods: Pods,
+    routes: HashMap<ServiceId, Vec<RankedTable>>,
+    rules: HashMap<ServiceId, Vec<RankedRule>>,
+    policies: BTreeMap<String, NamespacePolicies>,
+    /// Entries of [`MtlsMode::Disable`] in all policies: without any, no pod has plaintext ports.
+    disabled: usize,
+    mesh: Option<(ObjectKey, MeshConfig)>,
+    touched: Touched,
+}
+
+impl World {
+    /// An empty world, of which everything counts as touched.
+    #[must_use]
+    pub fn new(trust_domain: impl Into<String>) -> Self {
+        Self {
+            trust_domain: trust_domain.into(),
+            objects: BTreeMap::new(),
+            services: Services::default(),
+            pods: Pods::default(),
+            routes: HashMap::new(),
+            rules: HashMap::new(),
+            policies: BTreeMap::new(),
+            disabled: 0,
+            mesh: None,
+            touched: Touched::All,
+        }
+    }
+
+    /// Puts an object in, in the place of its former version; an empty `pieces` takes it out. `false`: nothing changed.
+    pub fn set(&mut self, key: &ObjectKey, pieces: Vec<Lowered>) -> bool {
+        let old = self.objects.get(key).cloned();
+        if old.as_deref().unwrap_or_default() == pieces.as_slice() {
+            return false;
+        }
+        for piece in old.iter().flat_map(|o| o.iter()) {
+            self.touch(piece);
+            self.take_out(key, piece);
+        }
+        self.objects.remove(key);
+        if !pieces.is_empty() {
+            let pieces: Arc<[Lowered]> = pieces.into();
+            for piece in pieces.iter() {
+                self.put_in(key, piece);
+                self.touch(piece);
+            }
+            self.objects.insert(key.clone(), pieces);
+        }
+        true
+    }
+
+    /// Takes an object out; `false`: there was none.
+    pub fn remove(&mut self, key: &ObjectKey) -> bool {
+        self.set(key, Vec::new())
+    }
+
+    /// What may have changed since the last call.
+    pub fn take_touched(&mut self) -> Touched {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// The resources that an object speaks of and that a proxy can live by.
+    #[must_use]
+    pub fn resources_of(&self, key: &ObjectKey) -> Vec<ResourceName> {
+        let pieces = self.objects.get(key).map(|p| &p[..]).unwrap_or_default();
+        let mut names: Vec<_> = pieces.iter().flat_map(spoken_of).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Every resource that may exist.
+    #[must_use]
+    pub fn names(&self) -> Vec<ResourceName> {
+        let mut names = vec![ResourceName::mesh()];
+        for id in self.services.ids() {
+            names.push(ResourceName::service(id));
+            names.push(ResourceName::endpoints(id));
+        }
+        names.extend(self.routes.keys().map(ResourceName::routes));
+        names.extend(self.services.vips().chain(self.pods.ips()).map(ResourceName::address));
+        names.extend(self.policies.keys().map(|ns| ResourceName::policies(ns)));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Settings in force. The trust domain is the process's own: it is the one of the certificates.
+    #[must_use]
+    pub fn mesh(&self) -> MeshConfig {
+        let configured = self.mesh.as_ref().map(|(_, m)| m.clone()).unwrap_or_default();
+        MeshConfig { trust_domain: self.trust_domain.clone(), ..configured }
+    }
+
+    /// Services, their slices and virtual IPs.
+    #[must_use]
+    pub const fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Pods.
+    #[must_use]
+    pub const fn pods(&self) -> &Pods {
+        &self.pods
+    }
+
+    /// Tables for a service, in precedence order: by rank, then the oldest, then by name.
+    #[must_use]
+    pub fn routes(&self, service: &ServiceId) -> &[RankedTable] {
+        self.routes.get(service).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Rules for a service: the oldest first, then by name.
+    #[must_use]
+    pub fn rules(&self, service: &ServiceId) -> &[RankedRule] {
+        self.rules.get(service).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Policies of a namespace.
+    #[must_use]
+    pub fn policies(&self, namespace: &str) -> Option<&NamespacePolicies> {
+        self.policies.get(namespace)
+    }
+
+    /// Whether any policy turns mutual TLS off anywhere.
+    #[must_use]
+    pub const fn some_mtls_is_disabled(&self) -> bool {
+        self.disabled > 0
+    }
+
+    /// The trust domain.
+    #[must_use]
+    pub fn trust_domain(&self) -> &str {
+        &self.trust_domain
+    }
+
+    /// The workload that a pod belongs to, for reports.
+    #[must_use]
+    pub fn workload_of(&self, namespace: &str, pod: &str) -> Option<&Arc<Workload>> {
+        self.pods.get(namespace, pod).map(|p| &p.workload)
+    }
+
+    fn put_in(&mut self, key: &ObjectKey, piece: &Lowered) {
+        match piece {
+            Lowered::Namespace { .. } => {}
+            Lowered::Service(spec) => self.services.put(spec),
+            Lowered::EndpointSlice(slice) => self.services.put_slice(slice),
+            Lowered::Pod(facts) => self.pods.put(facts, &self.trust_domain),
+            Lowered::Routes { rank, created, tables } => {
+                for (service, table) in tables {
+                    let list = self.routes.entry(service.clone()).or_default();
+                    list.push(RankedTable { rank: *rank, created: *created, table: Arc::new(table.clone()) });
+                    list.sort_by(|a, b| table_place(a).cmp(&table_place(b)));
+                }
+            }
+            Lowered::DestinationRule { service, created, rule } => {
+                let list = self.rules.entry(service.clone()).or_default();
+                list.push(RankedRule { created: *created, rule: Arc::new(rule.clone()) });
+                list.sort_by(|a, b| rule_place(a).cmp(&rule_place(b)));
+            }
+            Lowered::PeerAuthentication(policy) => {
+                self.disabled += disabled_in(policy);
+                let namespace = policy.origin.namespace.clone();
+                self.policies.entry(namespace).or_default().authn.insert(key.clone(), policy.clone());
+            }
+            Lowered::AuthorizationPolicy(policy) => {
+                let namespace = policy.origin.namespace.clone();
+                self.policies.entry(namespace).or_default().authz.insert(key.clone(), policy.clone());
+            }
+            Lowered::Mesh(mesh) => self.mesh = Some((key.clone(), mesh.clone())),
+        }
+    }
+
+    fn take_out(&mut self, key: &ObjectKey, piece: &Lowered) {
+        match piece {
+            Lowered::Namespace { .. } => {}
+            Lowered::Service(spec) => self.services.remove(spec),
+            Lowered::EndpointSlice(slice) => self.services.remove_slice(slice),
+            Lowered::Pod(facts) => self.pods.remove(facts),
+            Lowered::Routes { tables, .. } => {
+                for (service, table) in tables {
+                    remove_one(&mut self.routes, service, |t| t.table.origin == table.origin);
+                }
+            }
+            Lowered::DestinationRule { service, rule, .. } => {
+                remove_one(&mut self.rules, service, |r| r.rule.origin == rule.origin);
+            }
+            Lowered::PeerAuthentication(policy) => {
+                self.disabled -= disabled_in(policy);
+                self.change_policies(&policy.origin.namespace, |p| {
+                    p.authn.remove(key);
+                });
+            }
+            Lowered::AuthorizationPolicy(policy) => self.change_policies(&policy.origin.namespace, |p| {
+                p.authz.remove(key);
+            }),
+            Lowered::Mesh(_) => self.mesh = self.mesh.take().filter(|(k, _)| k != key),
+        }
+    }
+
+    fn change_policies(&mut self, namespace: &str, change: impl FnOnce(&mut NamespacePolicies)) {
+        if let Some(policies) = self.policies.get_mut(namespace) {
+            change(policies);
+            if policies.authn.is_empty() && policies.authz.is_empty() {
+                self.policies.remove(namespace);
+            }
+        }
+    }
+
+    /// Notes what `piece` bears on, as the world stands with it: called before it goes out and after it has come in.
+    fn touch(&mut self, piece: &Lowered) {
+        // Where everything is touched already (the initial load) there is nothing to find out.
+        if self.touched == Touched::All {
+            return;
+        }
+        for name in spoken_of(piece) {
+            self.touched.add(name);
+        }
+        match piece {
+            Lowered::Namespace { .. }
+            | Lowered::Routes { .. }
+            | Lowered::DestinationRule { .. }
+            | Lowered::AuthorizationPolicy(_) => {}
+            Lowered::Service(spec) => {
+                self.touched.extend(spec.vips.iter().copied().map(ResourceName::address));
+                let pods = self.pods.behind(spec, &self.services);
+                self.touch_pods(&pods);
+            }
+            Lowered::EndpointSlice(slice) => {
+                // With a selector, a pod's ports come from the service: the slice says only who is ready.
+                let by_selector = self.services.get(&slice.service).is_some_and(|s| !s.selector.is_empty());
+                if !by_selector {
+                    let named = slice.endpoints.iter().filter_map(|e| e.pod.as_deref());
+                    let pods: Vec<_> = named.map(|pod| (slice.namespace.clone(), pod.to_owned())).collect();
+                    self.touch_pods(&pods);
+                }
+            }
+            Lowered::Pod(facts) => self.touch_pods(&[(facts.namespace.clone(), facts.name.clone())]),
+            Lowered::PeerAuthentication(policy) => {
+                if self.disabled == 0 {
+                    // Without DISABLE anywhere no pod has plaintext ports, before and after.
+                    return;
+                }
+                let namespace = &policy.origin.namespace;
+                let everywhere = *namespace == self.mesh().root_namespace;
+                let pods: Vec<_> = self.pods.keys().filter(|(ns, _)| everywhere || ns == namespace).cloned().collect();
+                self.touch_pods(&pods);
+            }
+            // The root namespace bears on every policy.
+            Lowered::Mesh(_) => self.touched = Touched::All,
+        }
+    }
+
+    /// The addresses of pods, and the endpoints of every service in front of them.
+    fn touch_pods(&mut self, pods: &[(String, String)]) {
+        for (namespace, name) in pods {
+            let ips = self.pods.get(namespace, name).map(|p| p.facts.ips.clone()).unwrap_or_default();
+            for ip in ips {
+                self.touched.add(ResourceName::address(ip));
+                for service in self.services.with_ip(ip.to_canonical()) {
+                    self.touched.add(ResourceName::endpoints(&service));
+                }
+            }
+            for service in self.services.with_pod(namespace, name) {
+                self.touched.add(ResourceName::endpoints(&service));
+            }
+        }
+    }
+}
+
+/// Resources that a piece is a part of by itself.
+fn spoken_of(piece: &Lowered) -> Vec<ResourceName> {
+    match piece {
+        Lowered::Namespace { .. } | Lowered::Pod(_) => Vec::new(),
+        Lowered::Service(spec) => vec![ResourceName::service(&spec.id), ResourceName::endpoints(&spec.id)],
+        Lowered::EndpointSlice(slice) => vec![ResourceName::endpoints(&slice.service)],
+        Lowered::Routes { tables, .. } => tables.iter().map(|(service, _)| ResourceName::routes(service)).collect(),
+        Lowered::DestinationRule { service, .. } => vec![ResourceName::service(service)],
+        Lowered::PeerAuthentication(policy) => vec![ResourceName::policies(&policy.origin.namespace)],
+        Lowered::AuthorizationPolicy(policy) => vec![ResourceName::policies(&policy.origin.namespace)],
+        Lowered::Mesh(_) => vec![ResourceName::mesh()],
+    }
+}
+
+fn table_place(t: &RankedTable) -> (u8, i64, &str, &str) {
+    (t.rank, t.created, &t.table.origin.name, &t.table.origin.namespace)
+}
+
+fn rule_place(r: &RankedRule) -> (i64, &str, &str) {
+    (r.created, &r.rule.origin.name, &r.rule.origin.namespace)
+}
+
+fn disabled_in(policy: &PeerAuthentication) -> usize {
+    let modes = policy.ports.iter().map(|(_, mode)| mode).chain([&policy.mode]);
+    modes.filter(|mode| **mode == MtlsMode::Disable).count()
+}
+
+fn remove_one<T>(lists: &mut HashMap<ServiceId, Vec<T>>, service: &ServiceId, is_it: impl Fn(&T) -> bool) {
+    if let Some(list) = lists.get_mut(service) {
+        if let Some(at) = list.iter().position(is_it) {
+            list.remove(at);
+        }
+        if list.is_empty() {
+            lists.remove(service);
+        }
+    }
+}
