@@ -32,6 +32,7 @@ impl Default for LowerContext {
 
 /// A piece of the model. `created` is seconds since the epoch, 0 where the object has no creation time.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "made once per change and taken apart at once")]
 pub enum Lowered {
     /// A namespace.
     Namespace {

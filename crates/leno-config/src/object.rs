@@ -33,7 +33,7 @@ pub struct Lines {
     /// Line, from 1; for a field, the line of its key.
     pub line: u32,
     /// Lines of fields or items.
-    pub children: Vec<Lines>,
+    pub children: Vec<Self>,
 }
 
 /// One step into an object.

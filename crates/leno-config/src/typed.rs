@@ -16,6 +16,7 @@ use strict::Strict;
 ///
 /// # Errors
 /// A field has the wrong type.
+#[expect(clippy::result_large_err, reason = "a finding is what callers collect, and errors are rare")]
 pub fn typed<T: DeserializeOwned>(object: &Object) -> Result<(T, Vec<Diagnostic>), Diagnostic> {
     let mut unknown = Vec::new();
     let mut note = |path: serde_ignored::Path<'_>| unknown.push(path_of_ignored(&path));

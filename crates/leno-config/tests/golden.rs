@@ -78,6 +78,7 @@ fn folded(text: &str) -> String {
         out.push_str(rest);
         text = out;
     }
+    let text = text.replace(",  }", " }").replace("{  }", "{}");
     let mut out = String::new();
     fold(&text, 0, &mut out);
     out
@@ -95,6 +96,7 @@ fn fold(text: &str, indent: usize, out: &mut String) {
             '"' => quoted = !quoted,
             '(' | '[' | '{' if !quoted => depth += 1,
             ')' | ']' | '}' if !quoted => depth -= 1,
+            ',' if depth == 0 && !quoted && inner[from..at].trim().is_empty() => {}
             ',' if depth == 0 && !quoted => {
                 write!(out, "\n{:width$}", "", width = indent + 2).unwrap();
                 fold(inner[from..at].trim(), indent + 2, out);
