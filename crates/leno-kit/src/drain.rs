@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
@@ -39,11 +40,15 @@ pub struct Trigger {
 }
 
 impl Trigger {
-    /// Tells everybody, waits until no [`Active`] is held but at most `deadline`, and then forces. True when all ended
-    /// by themselves.
-    pub async fn drain(self, deadline: Duration) -> bool {
+    /// Tells everybody, waits until no [`Active`] is held but at least `least` and at most `most`, and then forces. True
+    /// when all ended by themselves.
+    ///
+    /// `least` is for those who have not heard yet that this process goes away: what they still send is served.
+    pub async fn drain(self, least: Duration, most: Duration) -> bool {
         self.phase.send_replace(Phase::Draining);
-        let clean = tokio::time::timeout(deadline, self.count.idle()).await.is_ok();
+        let begun = Instant::now();
+        tokio::time::sleep(least.min(most)).await;
+        let clean = tokio::time::timeout(most.saturating_sub(begun.elapsed()), self.count.idle()).await.is_ok();
         self.phase.send_replace(Phase::Forced);
         clean
     }

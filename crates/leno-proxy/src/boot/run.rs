@@ -124,7 +124,7 @@ impl Bound {
             () = app.quit.asked() => "quitquitquit",
         };
         info!(why, active = trigger.active(), longest = ?settings.drain, "draining");
-        if trigger.drain(settings.drain).await {
+        if trigger.drain(LATECOMERS, settings.drain).await {
             info!("drained");
         } else {
             warn!("some connections were cut: they did not end within the drain time");
@@ -197,6 +197,8 @@ async fn say_when_ready(app: App) {
 
 /// Two, so that a name that hangs does not keep the next attempt from starting.
 const BLOCKING_THREADS: usize = 2;
+/// Callers learn by the control plane that this pod goes away; what they send until then is served.
+const LATECOMERS: Duration = Duration::from_millis(500);
 /// For the last lines of the access log.
 const FLUSH: Duration = Duration::from_millis(200);
 
