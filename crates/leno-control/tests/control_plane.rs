@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use leno_core::id::{ServiceId, SpiffeId};
 use leno_core::model::route::RouteAction;
+use leno_identity::token::TokenRequest;
 use leno_identity::{Csr, TokenSigner};
 use leno_xds::ca_client::{self, SignError};
 use leno_xds::client::Event;
@@ -25,12 +26,13 @@ fn weights(resource: &Resource) -> Vec<u32> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_file_reaches_a_proxy_and_a_bad_one_changes_nothing() {
-    let control = Control::start(&[("mesh.yaml", MESH), ("dr.yaml", DESTINATION_RULE), ("vs.yaml", &virtual_service(90))]).await;
+    let control =
+        Control::start(&[("mesh.yaml", MESH), ("dr.yaml", DESTINATION_RULE), ("vs.yaml", &virtual_service(90))]).await;
     let (client, mut events) = control.proxy("web-1", "shop", "web");
-    client.subscribe(ResourceName::routes(&reviews()));
     client.subscribe(ResourceName::service(&ServiceId::new("shop", "none")));
     assert_eq!(events.recv().await, Some(Event::Connected));
     assert_eq!(absent(&mut events).await, ResourceName::service(&ServiceId::new("shop", "none")));
+    client.subscribe(ResourceName::routes(&reviews()));
     assert_eq!(weights(&update(&mut events).await), [90, 10]);
 
     // The way from the file to the proxy.
@@ -53,7 +55,9 @@ async fn a_changed_file_reaches_a_proxy_and_a_bad_one_changes_nothing() {
 
     // Not even YAML.
     control.write("vs.yaml", "a: [");
-    control.object("VirtualService", "reviews", |o| o["messages"][0].as_str().is_some_and(|m| m.contains("vs.yaml:1"))).await;
+    control
+        .object("VirtualService", "reviews", |o| o["messages"][0].as_str().is_some_and(|m| m.contains("vs.yaml:1")))
+        .await;
     control.write("vs.yaml", &virtual_service(60));
     assert_eq!(weights(&update(&mut events).await), [60, 40]);
     let object = control.object("VirtualService", "reviews", |o| o["state"] == "accepted" && o["live"] == 1).await;
@@ -66,9 +70,12 @@ async fn a_changed_file_reaches_a_proxy_and_a_bad_one_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_that_comes_back_gets_only_what_changed() {
-    let control = Control::start(&[("mesh.yaml", MESH), ("dr.yaml", DESTINATION_RULE), ("vs.yaml", &virtual_service(90))]).await;
+    let control =
+        Control::start(&[("mesh.yaml", MESH), ("dr.yaml", DESTINATION_RULE), ("vs.yaml", &virtual_service(90))]).await;
     let (client, mut events) = control.proxy("web-1", "shop", "web");
-    for name in [ResourceName::routes(&reviews()), ResourceName::service(&reviews()), ResourceName::endpoints(&reviews())] {
+    for name in
+        [ResourceName::routes(&reviews()), ResourceName::service(&reviews()), ResourceName::endpoints(&reviews())]
+    {
         client.subscribe(name);
     }
     assert_eq!(events.recv().await, Some(Event::Connected));
@@ -133,7 +140,9 @@ async fn a_bad_token_is_refused_in_words() {
     let audience = leno_core::names::TOKEN_AUDIENCE;
     let hour = Duration::from_secs(3600);
     let long_ago = std::time::SystemTime::now() - 10 * hour;
-    let issue = |signer: &TokenSigner, audience: &str, at| signer.issue_at("shop", "web", "web-1", "u", audience, hour, at).unwrap();
+    let issue = |signer: &TokenSigner, audience: &str, at| {
+        signer.issue(TokenRequest { audience, ..support::request("web-1", "shop", "web") }, at, hour).unwrap()
+    };
     let now = std::time::SystemTime::now();
     let stranger = TokenSigner::generate().unwrap();
     for (token, words) in [

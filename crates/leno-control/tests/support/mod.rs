@@ -9,6 +9,7 @@ use std::time::Duration;
 use leno_control::app::App;
 use leno_control::boot::Settings;
 use leno_core::names::{CONTROL_HOSTS, TOKEN_AUDIENCE};
+use leno_identity::token::TokenRequest;
 use leno_identity::{Authority, Roots, TokenSigner, tls};
 use leno_xds::client::{Client, Config, Event, Node};
 use leno_xds::transport::{Connector, Timing, connect, connector};
@@ -99,6 +100,11 @@ spec:
     )
 }
 
+/// What a pod's token is issued for.
+pub fn request<'r>(pod: &'r str, namespace: &'r str, account: &'r str) -> TokenRequest<'r> {
+    TokenRequest { namespace, account, pod, pod_uid: "uid", audience: TOKEN_AUDIENCE }
+}
+
 /// A running control plane with its folder and keys.
 pub struct Control {
     app: App,
@@ -175,7 +181,8 @@ impl Control {
     }
 
     pub fn token(&self, pod: &str, namespace: &str, account: &str) -> String {
-        self.signer.issue(namespace, account, pod, "uid", TOKEN_AUDIENCE, Duration::from_secs(600)).unwrap()
+        let now = std::time::SystemTime::now();
+        self.signer.issue(request(pod, namespace, account), now, Duration::from_secs(600)).unwrap()
     }
 
     pub fn proxy(&self, pod: &str, namespace: &str, account: &str) -> (Client, Receiver<Event>) {
