@@ -99,6 +99,8 @@ async fn scrape(proxy: Listed, settings: Settings, window: Shared, places: Arc<S
         };
         let at = now();
         match sampled.and_then(|body| Ok(serde_json::from_slice::<Samples>(&body)?)) {
+            // Another pod got the address; it is listed, too.
+            Ok(samples) if samples.pod != id.pod || samples.namespace != id.namespace => failures += 1,
             Ok(samples) => {
                 failures = 0;
                 window.lock().unwrap_or_else(PoisonError::into_inner).record(samples, at);
