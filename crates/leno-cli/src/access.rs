@@ -19,6 +19,8 @@ pub(crate) struct Pod {
     pub(crate) namespace: String,
     /// Name.
     pub(crate) name: String,
+    /// `Deployment/NAME`, where something owns it.
+    pub(crate) owner: String,
     /// Has a sidecar.
     pub(crate) meshed: bool,
     /// Is ready.
@@ -30,8 +32,8 @@ pub(crate) trait Access {
     /// All pods.
     fn pods(&self) -> anyhow::Result<Vec<Pod>>;
 
-    /// All objects.
-    fn objects(&self) -> anyhow::Result<Vec<Value>>;
+    /// Ready pods behind each service: namespace, name, number.
+    fn services(&self) -> anyhow::Result<Vec<(String, String, u64)>>;
 
     /// A connection to a port on a pod's loopback.
     fn dial_pod(&self, namespace: &str, pod: &str, port: u16) -> anyhow::Result<TcpStream>;
@@ -56,14 +58,16 @@ impl Access for Local {
         let pod = |p: leno_local::protocol::PodStatus| Pod {
             namespace: p.namespace,
             name: p.name,
+            owner: p.owner,
             meshed: p.meshed,
             ready: p.ready,
         };
         Ok(self.0.pods()?.into_iter().map(pod).collect())
     }
 
-    fn objects(&self) -> anyhow::Result<Vec<Value>> {
-        self.0.objects()
+    fn services(&self) -> anyhow::Result<Vec<(String, String, u64)>> {
+        let services = self.0.status()?.services;
+        Ok(services.into_iter().map(|s| (s.namespace, s.name, s.endpoints.len() as u64)).collect())
     }
 
     fn dial_pod(&self, namespace: &str, pod: &str, port: u16) -> anyhow::Result<TcpStream> {
@@ -119,56 +123,31 @@ pub(crate) fn get_json(stream: TcpStream, path: &str) -> anyhow::Result<Value> {
 /// When there is none, or it has no sidecar.
 pub(crate) fn find_pod(mesh: &dyn Access, text: &str, namespace: &str) -> anyhow::Result<Pod> {
     let (kind, rest) = text.split_once('/').unwrap_or(("pod", text));
-    let pods = mesh.pods()?;
-    // A pod's name may contain dots itself: the longest name that exists wins.
-    let candidates =
-        std::iter::once((rest, namespace)).chain(rest.match_indices('.').map(|(at, _)| (&rest[..at], &rest[at + 1..])));
-    for (name, namespace) in candidates {
-        let found = match kind {
-            "pod" | "pods" | "po" => pods.iter().find(|p| p.name == name && p.namespace == namespace).cloned(),
-            _ => of_workload(mesh, &pods, kind, name, namespace)?,
+    let owner = match kind {
+        "pod" | "pods" | "po" => None,
+        "deploy" | "deployment" | "deployments" => Some("Deployment"),
+        "sts" | "statefulset" | "statefulsets" => Some("StatefulSet"),
+        "job" | "jobs" => Some("Job"),
+        other => bail!("`{other}/`: give a pod, or deploy/NAME, sts/NAME or job/NAME"),
+    };
+    let mut pods = mesh.pods()?;
+    pods.sort_by_key(|pod| (!pod.meshed, !pod.ready));
+    // A name may contain dots itself: the longest one that exists wins.
+    let dots: Vec<_> = rest.match_indices('.').map(|(at, _)| (&rest[..at], &rest[at + 1..])).collect();
+    for (name, namespace) in std::iter::once((rest, namespace)).chain(dots.into_iter().rev()) {
+        let is = |pod: &&Pod| {
+            let named = owner.map_or_else(|| pod.name == name, |kind| pod.owner == format!("{kind}/{name}"));
+            named && pod.namespace == namespace
         };
-        if let Some(pod) = found {
+        if let Some(pod) = pods.iter().find(is) {
             if !pod.meshed {
                 bail!("pod {}/{} has no sidecar (see `leno local status` for why)", pod.namespace, pod.name);
             }
-            return Ok(pod);
+            return Ok(pod.clone());
         }
     }
     let there: Vec<_> = pods.iter().filter(|p| p.meshed).map(|p| format!("{}.{}", p.name, p.namespace)).collect();
     Err(anyhow!("no {kind} `{rest}` in namespace {namespace}; meshed pods are: {}", there.join(" ")))
-}
-
-/// A pod, ready if there is one, that a workload's selector matches.
-fn of_workload(
-    mesh: &dyn Access,
-    pods: &[Pod],
-    kind: &str,
-    name: &str,
-    namespace: &str,
-) -> anyhow::Result<Option<Pod>> {
-    let kind = match kind {
-        "deploy" | "deployment" | "deployments" => "Deployment",
-        "sts" | "statefulset" | "statefulsets" => "StatefulSet",
-        "job" | "jobs" => "Job",
-        other => bail!("`{other}/`: give a pod, or deploy/NAME, sts/NAME or job/NAME"),
-    };
-    let objects = mesh.objects()?;
-    let is = |o: &Value, kind: &str, name: &str| {
-        o["kind"] == kind && o["metadata"]["name"] == name && o["metadata"]["namespace"] == namespace
-    };
-    let Some(workload) = objects.iter().find(|o| is(o, kind, name)) else { return Ok(None) };
-    let labels = [&workload["spec"]["selector"]["matchLabels"], &workload["spec"]["template"]["metadata"]["labels"]];
-    let Some(wanted) = labels.iter().find_map(|l| l.as_object()) else { return Ok(None) };
-    let matches = |pod: &&Pod| {
-        pod.namespace == namespace
-            && objects.iter().any(|o| {
-                is(o, "Pod", &pod.name) && wanted.iter().all(|(k, v)| o["metadata"]["labels"].get(k) == Some(v))
-            })
-    };
-    let mut found: Vec<&Pod> = pods.iter().filter(matches).collect();
-    found.sort_by_key(|pod| !pod.ready);
-    Ok(found.first().copied().cloned())
 }
 
 /// Longest wait for an answer.

@@ -1,9 +1,11 @@
 //! The tree of verbs.
 
+pub(crate) mod demo;
 pub(crate) mod local;
 pub(crate) mod proxy_config;
 pub(crate) mod proxy_status;
 pub(crate) mod version;
+pub(crate) mod viz;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,10 +35,12 @@ pub(crate) struct Globals {
 pub(crate) enum Verb {
     /// A mesh on this machine: each pod is a network namespace with real processes.
     Local(local::Args),
+    Viz(viz::Args),
     #[command(visible_alias = "ps")]
     ProxyStatus(proxy_status::Args),
     #[command(visible_alias = "pc")]
     ProxyConfig(proxy_config::Args),
+    Demo(demo::Args),
     Version(version::Args),
     /// Prints a completion script: `leno completion bash > /etc/bash_completion.d/leno`.
     Completion {
@@ -82,6 +86,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { globals, verb } = cli;
     match verb {
         Verb::Local(args) => local::run(args, &globals),
+        Verb::Viz(args) => viz::run(args, &globals),
+        Verb::Demo(args) => demo::run(&args, &globals),
         Verb::ProxyStatus(args) => proxy_status::run(&args, &globals),
         Verb::ProxyConfig(args) => proxy_config::run(&args, &globals),
         Verb::Version(args) => version::run(&args, &globals),

@@ -37,7 +37,7 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
-/// A table; the header's first character says how a column stands: `>` to the right, else to the left.
+/// A table.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     header: Vec<&'static str>,
@@ -55,15 +55,26 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// The lines, each ended by a newline.
-    pub(crate) fn render(&self, screen: &Screen) -> String {
-        let titles: Vec<&str> = self.header.iter().map(|t| t.trim_start_matches('>')).collect();
-        let mut widths: Vec<usize> = titles.iter().map(|t| t.chars().count()).collect();
+    /// Columns that the widest line takes where nothing is cut.
+    pub(crate) fn width(&self) -> usize {
+        let widths = self.widths();
+        widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1)
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let mut widths: Vec<usize> = self.header.iter().map(|t| t.trim_start_matches('>').chars().count()).collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.text.chars().count());
             }
         }
+        widths
+    }
+
+    /// The lines, each ended by a newline.
+    pub(crate) fn render(&self, screen: &Screen) -> String {
+        let titles: Vec<&str> = self.header.iter().map(|t| t.trim_start_matches('>')).collect();
+        let mut widths = self.widths();
         if let Some(limit) = screen.width {
             fit(&mut widths, &self.header, limit);
         }
@@ -119,7 +130,8 @@ pub(crate) struct Screen {
     pub(crate) width: Option<usize>,
     /// Rows.
     pub(crate) height: Option<usize>,
-    colour: bool,
+    /// Whether colours are shown.
+    pub(crate) colour: bool,
 }
 
 impl Screen {

@@ -1,0 +1,164 @@
+//! `leno viz`: what the mesh does now, from leno-viz.
+
+mod rows;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use leno_viz::model::{DEFAULT_WINDOW, Edges, Kind, NotAKind, Question, Resource, Stat, parse_duration};
+use serde::de::DeserializeOwned;
+
+use super::{Globals, Output};
+use crate::access::{self, Access};
+use crate::table::{Live, Screen};
+
+pub(crate) use rows::{edges_table, stat_table};
+
+/// Shows golden signals and who talks to whom.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Success rate, requests a second and latencies: of workloads as they were asked, of services as their callers saw.
+    Stat(Ask),
+    /// Who talks to whom, and whether it is secured.
+    #[command(visible_alias = "edge")]
+    Edges(Ask),
+}
+
+#[derive(clap::Args)]
+struct Ask {
+    /// ns, deploy, sts, ds, job, pod or svc (also their plural and long names), or KIND/NAME.
+    kind: String,
+    /// Only this one.
+    name: Option<String>,
+    /// Namespace.
+    #[arg(short, long, default_value = "default")]
+    namespace: String,
+    /// All namespaces.
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// How far back: 30s, 5m, 1h.
+    #[arg(short = 't', long = "time-window", value_parser = parse_duration, default_value = "1m")]
+    window: Duration,
+    /// Only traffic from here: KIND/NAME[.NAMESPACE].
+    #[arg(long)]
+    from: Option<Resource>,
+    /// Only traffic to here; the rows are the callers then: KIND/NAME[.NAMESPACE].
+    #[arg(long)]
+    to: Option<Resource>,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    /// Refresh in place every second, until Ctrl-C.
+    #[arg(short, long)]
+    watch: bool,
+}
+
+impl Ask {
+    fn question(&self) -> anyhow::Result<Question> {
+        let (kind, name) = match self.kind.split_once('/') {
+            Some((kind, name)) => (kind, Some(name.to_owned())),
+            None => (self.kind.as_str(), self.name.clone()),
+        };
+        let kind: Kind = kind.parse().map_err(|e: NotAKind| anyhow::anyhow!("{e}"))?;
+        anyhow::ensure!(self.window >= Duration::from_secs(1), "--time-window must be at least 1s");
+        // Namespaces are in no namespace.
+        let everywhere = self.all_namespaces || kind == Kind::Namespace;
+        Ok(Question {
+            kind,
+            namespace: (!everywhere).then(|| self.namespace.clone()),
+            name,
+            window: self.window,
+            from: self.from.clone(),
+            to: self.to.clone(),
+        })
+    }
+}
+
+/// Runs it.
+pub(crate) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
+    let mesh = access::connect(globals)?;
+    let mesh = mesh.as_ref();
+    match args.what {
+        What::Stat(ask) => repeat(&ask, |question, screen| {
+            let answer = stat(mesh, question)?;
+            if ask.output.print(&rows::stat_json(&answer))? {
+                return Ok(String::new());
+            }
+            Ok(stat_table(&answer, question.namespace.is_none(), ask.output == Output::Wide, screen))
+        }),
+        What::Edges(ask) => repeat(&ask, |question, screen| {
+            let answer = edges(mesh, question)?;
+            if ask.output.print(&answer.rows)? {
+                return Ok(String::new());
+            }
+            Ok(edges_table(&answer, ask.output == Output::Wide, screen))
+        }),
+    }
+}
+
+fn repeat(ask: &Ask, draw: impl Fn(&Question, &Screen) -> anyhow::Result<String>) -> anyhow::Result<ExitCode> {
+    let question = ask.question()?;
+    let screen = || {
+        let screen = Screen::stdout();
+        if ask.output == Output::Wide { Screen { width: None, ..screen } } else { screen }
+    };
+    if !ask.watch {
+        print!("{}", draw(&question, &screen())?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut live = Live::default();
+    loop {
+        let screen = screen();
+        let text = draw(&question, &screen)?;
+        if screen.width.is_some() {
+            live.draw(&text, &screen);
+        } else {
+            println!("{text}");
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// Golden signals, with the number of pods that only the runtime knows.
+///
+/// # Errors
+/// When leno-viz does not answer.
+pub(crate) fn stat(mesh: &dyn Access, question: &Question) -> anyhow::Result<Stat> {
+    let mut answer: Stat = get(mesh, "/api/v1/stat", question)?;
+    rows::add_totals(&mut answer, mesh)?;
+    Ok(answer)
+}
+
+/// Who talks to whom.
+///
+/// # Errors
+/// When leno-viz does not answer.
+pub(crate) fn edges(mesh: &dyn Access, question: &Question) -> anyhow::Result<Edges> {
+    get(mesh, "/api/v1/edges", question)
+}
+
+/// The question of a namespace's Deployments over the last `window`.
+pub(crate) fn deployments(namespace: &str, window: Duration) -> Question {
+    Question {
+        namespace: Some(namespace.to_owned()),
+        window: window.min(DEFAULT_WINDOW),
+        ..Question::new(Kind::Deployment)
+    }
+}
+
+fn get<T: DeserializeOwned>(mesh: &dyn Access, path: &str, question: &Question) -> anyhow::Result<T> {
+    let stream = mesh.dial_system(PORT).context("leno-viz does not answer (see `leno local status`)")?;
+    let value = access::get_json(stream, &format!("{path}?{}", question.to_query())).context("leno-viz")?;
+    serde_json::from_value(value).context("leno-viz's answer")
+}
+
+/// Where leno-viz listens.
+const PORT: u16 = 8084;
