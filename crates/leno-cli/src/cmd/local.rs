@@ -95,7 +95,7 @@ pub(crate) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
             Ok(leno_local::supervise::first_process(&StateDir::resolve(Some(dir.as_path()))?))
         }
         Verb::Supervise { serve: true, dir } => {
-            tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
+            leno_kit::log::init("info", leno_kit::log::Format::Text)?;
             leno_local::supervise::serve(&StateDir::resolve(Some(dir.as_path()))?)?;
             Ok(ExitCode::SUCCESS)
         }
