@@ -25,6 +25,8 @@ pub fn router(window: Shared) -> Router {
         .route("/api/v1/stat", get(stat))
         .route("/api/v1/edges", get(edges))
         .route("/api/v1/healthz", get(healthz))
+        // Where the local runtime and Kubernetes look whether a program is ready.
+        .route("/healthz/ready", get(healthz))
         .with_state(window)
 }
 

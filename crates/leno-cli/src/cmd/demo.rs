@@ -3,6 +3,7 @@
 mod scene;
 
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -157,6 +158,11 @@ fn command(globals: &Globals, arguments: &[&str], input: Option<&str>, output: S
     let folders = program.parent().map(std::path::Path::to_owned).into_iter();
     let path = std::env::var_os("PATH").unwrap_or_default();
     command.env("PATH", std::env::join_paths(folders.chain(std::env::split_paths(&path)))?);
+    // Ctrl-C on the terminal goes to every process of its group. It may end `up`, which cleans up behind itself; what comes
+    // later must be left to finish.
+    if !arguments.contains(&"up") {
+        command.process_group(0);
+    }
     let mut child = command.spawn().with_context(|| format!("{}", program.display()))?;
     if let (Some(mut pipe), Some(text)) = (child.stdin.take(), input) {
         pipe.write_all(text.as_bytes())?;
@@ -164,14 +170,14 @@ fn command(globals: &Globals, arguments: &[&str], input: Option<&str>, output: S
     Ok(child.wait()?.success())
 }
 
-/// Ctrl-C and SIGTERM from now on as messages.
+/// Ctrl-C, SIGTERM and the terminal's end from now on as messages.
 fn endings() -> anyhow::Result<Receiver<()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (to, from) = std::sync::mpsc::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut interrupt, mut terminate) = {
+    let (mut interrupt, mut terminate, mut hang_up) = {
         let _guard = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
     };
     std::thread::spawn(move || {
         runtime.block_on(async {
@@ -179,6 +185,7 @@ fn endings() -> anyhow::Result<Receiver<()>> {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
+                    _ = hang_up.recv() => {}
                 }
                 if to.send(()).is_err() {
                     return;
