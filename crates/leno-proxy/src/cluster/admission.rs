@@ -167,7 +167,7 @@ impl Admission {
     /// Requests in flight.
     #[must_use]
     pub fn requests(&self) -> u32 {
-        self.counts.requests.load(Ordering::Relaxed)
+        self.counts.requests.load(Ordering::SeqCst)
     }
 
     fn take_one(&self, held: Held) -> Result<Permit, Reason> {
@@ -185,21 +185,21 @@ struct Queued<'c>(&'c Counts);
 
 impl<'c> Queued<'c> {
     fn new(counts: &'c Counts) -> Self {
-        counts.waiting.fetch_add(1, Ordering::Relaxed);
+        counts.waiting.fetch_add(1, Ordering::SeqCst);
         Self(counts)
     }
 }
 
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.0.pending.fetch_sub(1, Ordering::Relaxed);
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.pending.fetch_sub(1, Ordering::SeqCst);
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let one = |count: &AtomicU32| count.fetch_sub(1, Ordering::Relaxed);
+        let one = |count: &AtomicU32| count.fetch_sub(1, Ordering::SeqCst);
         match self.held {
             Held::Connection => one(&self.counts.connections),
             Held::Request => one(&self.counts.requests),
@@ -209,7 +209,7 @@ impl Drop for Permit {
                 one(&self.counts.connections)
             }
         };
-        if self.counts.waiting.load(Ordering::Relaxed) > 0 {
+        if self.counts.waiting.load(Ordering::SeqCst) > 0 {
             // All of them look again: which one was woken may have given up meanwhile.
             self.counts.freed.notify_waiters();
         }
@@ -217,7 +217,7 @@ impl Drop for Permit {
 }
 
 fn take(count: &AtomicU32, limit: u32) -> bool {
-    count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| (n < limit).then_some(n + 1)).is_ok()
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| (n < limit).then_some(n + 1)).is_ok()
 }
 
 const HOUR: Duration = Duration::from_secs(3600);

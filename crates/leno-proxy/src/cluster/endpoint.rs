@@ -14,7 +14,7 @@ use super::http_pool::Http1Pool;
 use super::lock;
 use super::mux::{Mux, Opened};
 use crate::http::body::Request;
-use crate::http::client::{self, SendError};
+use crate::http::client::{self, SendError, Unanswered};
 use crate::http::upstream::Answer;
 use crate::identity::Alpn;
 use crate::tcp::splice::Io;
@@ -160,14 +160,17 @@ impl Endpoint {
     }
 
     async fn send_http1(&self, dialer: &Dialer, request: Request, limits: &Limits) -> Result<Answer, SendError> {
-        let mut lease = match self.http1.take() {
-            Some(lease) => lease,
-            None => {
-                let stream = dialer.plain(self.addr, limits.connect_timeout).await?;
-                let local = stream.local_addr().ok();
-                Http1Pool::lease(&self.http1, client::http1(stream).await?, local, limits.per_connection)
+        let mut request = request;
+        // An idle connection that the endpoint closed meanwhile gives the request back; a new one is the last try.
+        while let Some(mut lease) = self.http1.take() {
+            match client::send_http1(lease.sender(), request).await {
+                Ok(response) => return Ok(Answer::on_http1(response, lease)),
+                Err(Unanswered { unsent: Some(back), .. }) => request = back,
+                Err(Unanswered { error, unsent: None }) => return Err(error),
             }
-        };
+        }
+        let (io, local) = self.connect_http1(dialer, limits.connect_timeout).await?;
+        let mut lease = Http1Pool::lease(&self.http1, client::http1(io).await?, local, limits.per_connection);
         let response = client::send_http1(lease.sender(), request).await?;
         Ok(Answer::on_http1(response, lease))
     }
@@ -185,13 +188,19 @@ impl Endpoint {
             let (endpoint, dialer, limit) = (Arc::clone(self), dialer.clone(), limits.connect_timeout);
             async move { endpoint.open_http2(&dialer, limit).await }
         };
-        match self.mux.ticket(open, limits.per_connection).await {
-            Ok(Some(ticket)) => {
-                let response = ticket.sender().send(request).await?;
-                Ok(Answer::on_http2(response, ticket))
+        let mut request = request;
+        let mut tries = 0;
+        loop {
+            let Some(ticket) = self.mux.ticket(open, limits.per_connection).await? else {
+                return self.send_foreign(dialer, request, limits).await;
+            };
+            tries += 1;
+            match ticket.sender().send(request).await {
+                Ok(response) => return Ok(Answer::on_http2(response, ticket)),
+                // The peer said GOAWAY: the connection takes no more requests, the next one will.
+                Err(Unanswered { unsent: Some(back), .. }) if tries < UNSENT_TRIES => request = back,
+                Err(Unanswered { error, .. }) => return Err(error),
             }
-            Ok(None) => self.send_foreign(dialer, request, limits).await,
-            Err(error) => Err(error),
         }
     }
 
@@ -219,16 +228,7 @@ impl Endpoint {
 
     /// HTTP/1.1 over mutual TLS, to a sidecar that does not multiplex.
     async fn send_foreign(&self, dialer: &Dialer, request: Request, limits: &Limits) -> Result<Answer, SendError> {
-        let mut lease = match self.http1.take() {
-            Some(lease) => lease,
-            None => {
-                let (io, local) = self.connect_http1(dialer, limits.connect_timeout).await?;
-                Http1Pool::lease(&self.http1, client::http1(io).await?, local, limits.per_connection)
-            }
-        };
-        let request = crate::http::upstream::for_http1(request);
-        let response = client::send_http1(lease.sender(), request).await?;
-        Ok(Answer::on_http1(response, lease))
+        self.send_http1(dialer, crate::http::upstream::for_http1(request), limits).await
     }
 
     async fn send_tunnel(&self, dialer: &Dialer, request: Request, limits: &Limits) -> Result<Answer, SendError> {
@@ -275,3 +275,5 @@ const REQUESTS: Alpn = &[alpn::H2, b"h2", alpn::HTTP_1_1];
 const ONE_REQUEST: Alpn = &[alpn::HTTP_1_1, b"http/1.1"];
 /// For opaque connections.
 const OPAQUE: Alpn = &[alpn::TCP];
+/// Connections tried with a request that keeps coming back unsent.
+const UNSENT_TRIES: u32 = 4;

@@ -68,6 +68,9 @@ impl Mux {
         O: Future<Output = Result<Opened, SendError>> + Send + 'static,
     {
         let mut failures = None;
+        // Counted before the first look, so that whoever frees a place after it knows that somebody waits.
+        self.shared.waiting.fetch_add(1, Ordering::SeqCst);
+        let _waiting = Waiting(&self.shared);
         loop {
             let changed = self.shared.changed.notified();
             {
@@ -92,8 +95,6 @@ impl Mux {
                     self.spawn(open());
                 }
             }
-            self.shared.waiting.fetch_add(1, Ordering::Relaxed);
-            let _waiting = Waiting(&self.shared);
             changed.await;
         }
     }
@@ -204,10 +205,10 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if self.connection.active.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.connection.active.fetch_sub(1, Ordering::SeqCst) == 1 {
             *lock(&self.connection.idle_since) = Instant::now();
         }
-        if self.shared.waiting.load(Ordering::Relaxed) > 0 {
+        if self.shared.waiting.load(Ordering::SeqCst) > 0 {
             self.shared.changed.notify_waiters();
         }
     }
@@ -217,7 +218,7 @@ struct Waiting<'s>(&'s Shared);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -39,6 +39,29 @@ impl From<DialError> for SendError {
     }
 }
 
+/// No answer on one connection. A request that was never sent comes back: another connection may carry it, whatever the
+/// rules say of retries.
+#[derive(Debug)]
+pub struct Unanswered {
+    /// Why.
+    pub error: SendError,
+    /// The request, where no byte of it has left.
+    pub unsent: Option<Request>,
+}
+
+impl From<hyper::client::conn::TrySendError<Request>> for Unanswered {
+    fn from(mut failed: hyper::client::conn::TrySendError<Request>) -> Self {
+        let unsent = failed.take_message();
+        Self { error: classify(failed.error(), unsent.is_none()), unsent }
+    }
+}
+
+impl From<Unanswered> for SendError {
+    fn from(unanswered: Unanswered) -> Self {
+        unanswered.error
+    }
+}
+
 /// HTTP/1.1 on one connection: one request at a time.
 pub type Http1 = http1::SendRequest<Body>;
 
@@ -82,13 +105,10 @@ impl Http2 {
     /// Sends one request.
     ///
     /// # Errors
-    /// See [`SendError`].
-    pub async fn send(&self, request: Request) -> Result<RawResponse, SendError> {
+    /// See [`Unanswered`].
+    pub async fn send(&self, request: Request) -> Result<RawResponse, Unanswered> {
         let mut sender = self.sender.clone();
-        sender.try_send_request(request).await.map_err(|mut e| {
-            let unsent = e.take_message().is_some();
-            classify(e.error(), !unsent)
-        })
+        sender.try_send_request(request).await.map_err(Unanswered::from)
     }
 }
 
@@ -124,12 +144,9 @@ pub async fn http2(io: impl Io + 'static) -> Result<Http2, SendError> {
 /// Sends one request on an HTTP/1.1 connection.
 ///
 /// # Errors
-/// See [`SendError`].
-pub async fn send_http1(sender: &mut Http1, request: Request) -> Result<RawResponse, SendError> {
-    sender.try_send_request(request).await.map_err(|mut e| {
-        let unsent = e.take_message().is_some();
-        classify(e.error(), !unsent)
-    })
+/// See [`Unanswered`].
+pub async fn send_http1(sender: &mut Http1, request: Request) -> Result<RawResponse, Unanswered> {
+    sender.try_send_request(request).await.map_err(Unanswered::from)
 }
 
 /// Every way a codec fails, as a reason.

@@ -158,6 +158,8 @@ impl Tries<'_> {
                 status @ 500.. => (Outcome::ServerError(status), Some(took)),
                 _ => (Outcome::Success, Some(took)),
             },
+            Err(SendError { kind: None, reason: Reason::Timeout, .. }) => (Outcome::GatewayError, Some(took)),
+            // The client's own doing.
             Err(SendError { kind: None, .. }) => return,
             Err(SendError { kind: Some(FailureKind::Connect | FailureKind::ConnectTimeout), .. }) => {
                 (Outcome::LocalOrigin, Some(PENALTY))
