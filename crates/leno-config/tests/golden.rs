@@ -117,3 +117,21 @@ fn the_primer_gives_no_warning() {
     let found: Vec<String> = found.filter(|d| d.severity > Severity::Info).map(|d| d.to_string()).collect();
     assert_eq!(found, Vec::<String>::new());
 }
+
+/// Both folders of the sample shop: no error, and no warning but the wrongly named port that it is there to show.
+#[test]
+fn the_samples_are_clean() {
+    for folder in ["istio", "linkerd"] {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../samples").join(folder);
+        let mut objects = Vec::new();
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let read = read(path.to_str().unwrap(), &std::fs::read_to_string(&path).unwrap());
+            assert_eq!(read.diagnostics, []);
+            objects.extend(read.objects);
+        }
+        let found = check_all(&objects, &LowerContext::default());
+        let found = found.iter().filter(|d| d.severity > Severity::Info && d.code != Some("IST0118"));
+        assert_eq!(found.map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new(), "{folder}");
+    }
+}
