@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use leno_core::id::SpiffeId;
 use rustls::{AlertDescription, CertificateError, OtherError};
 use rustls_pki_types::CertificateDer;
 use webpki::EndEntityCert;
+
+use crate::svid;
 
 /// Which identities are accepted of a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -99,11 +101,23 @@ impl PeerError {
 }
 
 /// The SPIFFE identity of a peer whose chain has been verified: exactly one URI name of the leaf, of the form
-/// `spiffe://TRUST_DOMAIN/ns/NAMESPACE/sa/ACCOUNT`.
+/// `spiffe://TRUST_DOMAIN/ns/NAMESPACE/sa/ACCOUNT`. Ask after every handshake: a resumed TLS session brings the chain of
+/// the first one, which may have expired since.
 ///
 /// # Errors
-/// When there is no certificate, it cannot be parsed, or does not name exactly one such identity.
+/// When there is no certificate, it cannot be parsed, is over, or does not name exactly one such identity.
 pub fn peer_identity(chain: &[CertificateDer<'_>]) -> Result<SpiffeId, PeerError> {
+    let id = named_identity(chain)?;
+    let not_after =
+        chain.first().and_then(svid::validity).ok_or_else(|| PeerError::Malformed("no validity".to_owned()))?.1;
+    match SystemTime::now().duration_since(not_after) {
+        Ok(since) if !since.is_zero() => Err(PeerError::Expired { since }),
+        _ => Ok(id),
+    }
+}
+
+/// As [`peer_identity`], without a look at the clock.
+pub(crate) fn named_identity(chain: &[CertificateDer<'_>]) -> Result<SpiffeId, PeerError> {
     let leaf = chain.first().ok_or(PeerError::NoCertificate)?;
     if leaf.len() > MAX_LEAF {
         return Err(PeerError::Malformed(format!("longer than {MAX_LEAF} bytes")));
@@ -112,7 +126,7 @@ pub fn peer_identity(chain: &[CertificateDer<'_>]) -> Result<SpiffeId, PeerError
     identity_of(&cert)
 }
 
-/// See [`peer_identity`].
+/// The one SPIFFE identity that a certificate names.
 pub(crate) fn identity_of(cert: &EndEntityCert<'_>) -> Result<SpiffeId, PeerError> {
     let mut uris = cert.valid_uri_names();
     match (uris.next(), uris.next()) {

@@ -67,7 +67,7 @@ impl Svid {
         key: Arc<dyn SigningKey>,
         issued: SystemTime,
     ) -> Result<Self, SvidError> {
-        let id = peer::peer_identity(&chain)?;
+        let id = peer::named_identity(&chain)?;
         let malformed = |e: String| SvidError::Malformed(e);
         let leaf = chain.first().ok_or_else(|| malformed("no certificate".to_owned()))?;
         let (not_before, not_after) = validity(leaf).ok_or_else(|| malformed("no validity".to_owned()))?;

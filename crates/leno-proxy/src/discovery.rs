@@ -64,6 +64,8 @@ struct Shared {
     own: ArcSwap<Own>,
     /// Counts changes of anything that somebody may be waiting for.
     changes: watch::Sender<u64>,
+    /// Counts streams opened to the control plane.
+    connections: watch::Sender<u64>,
     commands: mpsc::UnboundedSender<Command>,
 }
 
@@ -79,8 +81,13 @@ impl Discovery {
         for command in store.begin() {
             let _ = commands.send(command);
         }
-        let shared =
-            Shared { store: Mutex::new(store), own: ArcSwap::new(own), changes: watch::Sender::new(0), commands };
+        let shared = Shared {
+            store: Mutex::new(store),
+            own: ArcSwap::new(own),
+            changes: watch::Sender::new(0),
+            connections: watch::Sender::new(0),
+            commands,
+        };
         (Self { shared: Arc::new(shared) }, receiver)
     }
 
@@ -142,6 +149,12 @@ impl Discovery {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.shared.changes.subscribe()
+    }
+
+    /// Counts the streams opened to the control plane: notified whenever it has been reached.
+    #[must_use]
+    pub fn connections(&self) -> watch::Receiver<u64> {
+        self.shared.connections.subscribe()
     }
 
     /// What is missing for [`Discovery::is_ready`], in words.

@@ -74,3 +74,12 @@ fn times_are_told_for_people() {
     assert_eq!(told(600), "the peer's certificate expired 10 min ago");
     assert_eq!(told(864_000), "the peer's certificate expired 10 days ago");
 }
+
+#[test]
+fn an_identity_is_over_with_its_certificate() {
+    let ca = crate::Authority::generate("cluster.local").unwrap();
+    let svid = ca.issue(&SpiffeId::new("cluster.local", "shop", "web"), Duration::from_secs(1)).unwrap();
+    assert!(peer_identity(svid.chain()).is_ok());
+    std::thread::sleep(Duration::from_millis(1100));
+    assert!(matches!(peer_identity(svid.chain()), Err(PeerError::Expired { .. })));
+}

@@ -151,7 +151,7 @@ fn wire(settings: &Arc<Settings>, log: LogHandle) -> (Trigger, App) {
         token: token_source(settings),
     };
     tokio::spawn(discovery::run(discovery.clone(), commands, connection));
-    tokio::spawn(renew::run(identity.clone(), renew::Source::new(settings)));
+    tokio::spawn(renew::run(identity.clone(), renew::Source::new(settings), discovery.connections()));
     tokio::spawn(tell_telemetry(discovery.clone(), telemetry.clone()));
     let app = App {
         settings: Arc::clone(settings),

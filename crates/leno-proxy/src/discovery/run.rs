@@ -38,7 +38,10 @@ pub async fn run(discovery: Discovery, mut commands: mpsc::UnboundedReceiver<Com
             },
             event = events.recv() => match event {
                 Some(event) => {
-                    log.event(&event);
+                    log.event(&event, &discovery);
+                    if event == Event::Connected {
+                        discovery.shared.connections.send_modify(|n| *n += 1);
+                    }
                     let was_ready = discovery.is_ready();
                     discovery.change(|store| store.apply(event));
                     if discovery.is_ready() && !was_ready {
@@ -65,7 +68,7 @@ struct Log {
 }
 
 impl Log {
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: &Event, discovery: &Discovery) {
         match event {
             Event::Connected => {
                 info!("connected to the control plane");
@@ -74,7 +77,11 @@ impl Log {
             }
             Event::Disconnected(reason) => {
                 if self.connected || self.last.as_ref() != Some(reason) {
-                    warn!(%reason, "no control plane; the last known configuration stays in force");
+                    if discovery.is_ready() {
+                        warn!(%reason, "no control plane; the last known configuration stays in force");
+                    } else {
+                        warn!(%reason, "no control plane yet; connections wait");
+                    }
                 }
                 self.connected = false;
                 self.last = Some(reason.clone());

@@ -177,6 +177,7 @@ impl Store {
     }
 
     pub(super) fn known_address(&mut self, ip: IpAddr) -> Option<Lookup<Arc<Address>>> {
+        let ip = ip.to_canonical();
         if never_in_a_mesh(ip) {
             return Some(Lookup::Absent);
         }

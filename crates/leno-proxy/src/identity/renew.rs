@@ -12,6 +12,7 @@ use leno_kit::{Backoff, sock};
 use leno_xds::ca_client;
 use leno_xds::transport::{self, Connector, Timing};
 use rustls_pki_types::ServerName;
+use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tracing::{debug, info, warn};
@@ -49,7 +50,9 @@ impl Source {
 }
 
 /// Keeps `identity` supplied until the process ends: gets a certificate at once, and the next one at half of its life.
-pub async fn run(identity: Identity, source: Source) {
+/// `connections` changes whenever the control plane has been reached on another way: then a renewal that failed is tried
+/// again at once.
+pub async fn run(identity: Identity, source: Source, mut connections: watch::Receiver<u64>) {
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
         match fetch(&source).await.and_then(|(svid, roots)| take_over(&identity, svid, roots)) {
@@ -58,9 +61,13 @@ pub async fn run(identity: Identity, source: Source) {
                 tokio::time::sleep(renew_in).await;
             }
             Err(error) => {
-                let wait = retry_wait(&mut backoff, identity.svid().as_deref());
+                let wait = retry_wait(backoff.wait(rand::random()), identity.svid().as_deref().map(left));
                 report(&identity, &error, wait);
-                tokio::time::sleep(wait).await;
+                connections.mark_unchanged();
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    Ok(()) = connections.changed() => {}
+                }
             }
         }
     }
@@ -70,7 +77,7 @@ pub async fn run(identity: Identity, source: Source) {
 fn take_over(identity: &Identity, svid: Svid, roots: Roots) -> anyhow::Result<Duration> {
     let now = SystemTime::now();
     let renew_in = svid.renew_at(rand::random()).duration_since(now).unwrap_or_default().max(SHORTEST_LIFE / 2);
-    let life = svid.not_after.duration_since(now).unwrap_or_default();
+    let life = left(&svid);
     let (serial, first) = (svid.serial.clone(), !identity.is_ready());
     identity.replace(svid, roots)?;
     if first {
@@ -81,12 +88,19 @@ fn take_over(identity: &Identity, svid: Svid, roots: Roots) -> anyhow::Result<Du
     Ok(renew_in)
 }
 
-/// Between two failed attempts: by back-off, but with a short life never so long that the certificate runs out between
-/// two attempts that could both have been made.
-fn retry_wait(backoff: &mut Backoff, svid: Option<&Svid>) -> Duration {
-    let wait = backoff.wait(rand::random());
-    let left = svid.and_then(|s| s.not_after.duration_since(SystemTime::now()).ok());
-    left.map_or(wait, |left| wait.min((left / 4).max(FIRST_WAIT)))
+/// Between two failed attempts: by back-off, but the shorter the less is left of the certificate, and never long once it
+/// is over: the pod is then cut off from the mesh.
+fn retry_wait(wait: Duration, left: Option<Duration>) -> Duration {
+    match left {
+        Some(left) if left.is_zero() => wait.min(EXPIRED_WAIT),
+        Some(left) => wait.min((left / 4).max(FIRST_WAIT)),
+        None => wait,
+    }
+}
+
+/// What is left of a certificate's life.
+fn left(svid: &Svid) -> Duration {
+    svid.not_after.duration_since(SystemTime::now()).unwrap_or_default()
 }
 
 fn report(identity: &Identity, error: &anyhow::Error, wait: Duration) {
@@ -95,8 +109,12 @@ fn report(identity: &Identity, error: &anyhow::Error, wait: Duration) {
     if identity.problem().as_ref() == Some(&reason) {
         debug!(%reason, ?wait, "still no new certificate");
     } else {
-        let expires = identity.svid().and_then(|s| s.not_after.duration_since(SystemTime::now()).ok()).map(rounded);
-        warn!(%reason, retry_in = ?wait, current_expires_in = ?expires, "no new certificate");
+        match identity.svid().as_deref().map(left) {
+            None => warn!(%reason, retry_in = ?wait, "no certificate yet"),
+            Some(left) => {
+                warn!(%reason, retry_in = ?wait, expires_in = ?rounded(left), "the certificate cannot be renewed");
+            }
+        }
     }
     identity.set_problem(Some(reason));
 }
@@ -160,12 +178,14 @@ fn read_roots(path: &Path) -> anyhow::Result<Roots> {
 }
 
 /// For people: no nanoseconds.
-const fn rounded(d: Duration) -> Duration {
-    Duration::from_secs(d.as_secs())
+fn rounded(d: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(d.as_millis() / 100 * 100).unwrap_or(u64::MAX))
 }
 
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Once the certificate is over.
+const EXPIRED_WAIT: Duration = Duration::from_secs(2);
 const CONNECT: Duration = Duration::from_secs(4);
 /// An authority that gives shorter ones is not asked more often than twice a second.
 const SHORTEST_LIFE: Duration = Duration::from_secs(1);
