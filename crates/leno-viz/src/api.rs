@@ -19,7 +19,6 @@ use crate::window::Window;
 pub type Shared = Arc<Mutex<Window>>;
 
 /// The routes.
-#[must_use]
 pub fn router(window: Shared) -> Router {
     Router::new()
         .route("/api/v1/stat", get(stat))

@@ -35,7 +35,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    match run(Args::parse()) {
+    match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("leno-viz: {error:#}");
@@ -44,13 +44,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: Args) -> anyhow::Result<()> {
+fn run(args: &Args) -> anyhow::Result<()> {
     anyhow::ensure!(args.step >= Duration::from_millis(200), "--step must be at least 200ms");
     anyhow::ensure!(args.window >= args.step, "--window must not be shorter than --step");
     let control = host_and_port(&args.control)?;
     log::init(&args.log, Format::Text)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async move {
+    runtime.block_on(async {
         let listener =
             TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
         tracing::info!(listen = %listener.local_addr()?, control, step = ?args.step, "serving");

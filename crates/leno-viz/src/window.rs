@@ -215,10 +215,10 @@ impl Proxy {
         let mut frame = Frame { start: start.min(now), end: now, ..Frame::default() };
         let known = std::mem::take(&mut self.requests);
         let requests = samples.requests.into_iter().map(split_requests);
-        self.requests = diff(known, requests, Requests::since, &mut frame.requests);
+        self.requests = diff(&known, requests, Requests::since, &mut frame.requests);
         let known = std::mem::take(&mut self.tcp);
         let tcp = samples.tcp.into_iter().map(split_tcp);
-        self.tcp = diff(known, tcp, Connections::since, &mut frame.tcp);
+        self.tcp = diff(&known, tcp, Connections::since, &mut frame.tcp);
         let open = self.tcp.iter().map(|(labels, c)| (Arc::clone(labels), c.opened.saturating_sub(c.closed)));
         self.open = open.filter(|(_, n)| *n > 0).collect();
         (!baseline).then_some(frame)
@@ -307,7 +307,7 @@ impl Connections {
 /// Fills `frame` with what is new and not nothing; the new state. A series that is missing now is forgotten, as its
 /// proxy forgot it: should it come back, it starts at zero.
 fn diff<L: Eq + Hash, V: Default + PartialEq>(
-    known: HashMap<Arc<L>, V>,
+    known: &HashMap<Arc<L>, V>,
     now: impl Iterator<Item = (L, V)>,
     since: impl Fn(&V, &V) -> V,
     frame: &mut HashMap<Arc<L>, V>,
