@@ -53,7 +53,7 @@ impl LocalMesh {
         wire.send(&Request::Status)?;
         let Reply::Status(mut status) = reply(&wire)? else { bail!("the mesh answered something else") };
         if let Ok(supervisor) = self.open()?.peer_pid() {
-            translate(&mut status, &outer_pids(supervisor));
+            translate(&mut status, &Processes::below(supervisor));
         }
         Ok(*status)
     }
@@ -136,7 +136,10 @@ impl LocalMesh {
     /// # Errors
     /// When there is no such container, or the program cannot be started.
     pub fn exec(
-        &self, exec: Exec, stdio: [BorrowedFd<'_>; 3], signals: impl Iterator<Item = i32> + Send + 'static,
+        &self,
+        exec: Exec,
+        stdio: [BorrowedFd<'_>; 3],
+        signals: impl Iterator<Item = i32> + Send + 'static,
     ) -> anyhow::Result<i32> {
         let wire = self.open()?;
         wire.send_with(&Request::Exec(exec), &stdio)?;
@@ -163,7 +166,11 @@ impl LocalMesh {
     /// # Errors
     /// When there is no such workload, or new pods fail.
     pub fn restart(
-        &self, kind: &str, namespace: &str, name: &str, progress: impl FnMut(&[Unready]) -> anyhow::Result<()>,
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        progress: impl FnMut(&[Unready]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let wire = self.open()?;
         wire.send(&Request::Restart { kind: kind.into(), namespace: namespace.into(), name: name.into() })?;
@@ -223,7 +230,9 @@ impl LocalMesh {
 
 /// Reads progress until it is done. `quiet` is how often `progress` is called where nothing is said.
 pub(crate) fn wait_on(
-    wire: &Wire, quiet: Option<Duration>, mut progress: impl FnMut(&[Unready]) -> anyhow::Result<()>,
+    wire: &Wire,
+    quiet: Option<Duration>,
+    mut progress: impl FnMut(&[Unready]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     wire.set_timeout(quiet)?;
     let mut last = Vec::new();
@@ -259,44 +268,60 @@ fn open(state: &StateDir) -> io::Result<Wire> {
     UnixStream::connect(path).map(Wire::new)
 }
 
-/// Process ids: inside the mesh's process namespace -> as this process sees them.
-fn outer_pids(supervisor: u32) -> HashMap<u32, u32> {
-    let Ok(ours) = fs::read_link(format!("/proc/{supervisor}/ns/pid")) else { return HashMap::new() };
-    let own = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok_and(|ns| ns == ours);
-    let mut parents = HashMap::new();
-    let mut inner = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
-        let Ok(status) = fs::read_to_string(entry.path().join("status")) else { continue };
-        let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default();
-        let ids: Vec<u32> = field("NSpid:").split_whitespace().filter_map(|n| n.parse().ok()).collect();
-        if let Some(inside) = ids.get(1) {
-            inner.insert(pid, *inside);
-        }
-        parents.insert(pid, field("PPid:").trim().parse::<u32>().unwrap_or(0));
-    }
-    let ours = |mut pid: u32| {
-        // A handful of steps from any process of the mesh to its first one.
-        for _ in 0..64 {
-            if pid == supervisor {
-                return true;
-            }
-            match parents.get(&pid) {
-                Some(parent) if *parent > 1 => pid = *parent,
-                _ => return false,
-            }
-        }
-        false
-    };
-    inner.iter().filter(|(pid, _)| ours(**pid) || own(**pid)).map(|(outer, inside)| (*inside, *outer)).collect()
+/// The mesh's processes, by both of their ids.
+struct Processes {
+    /// Inside the mesh's process namespace -> as this process sees them.
+    outer: HashMap<u32, u32>,
+    /// Child -> parent, as this process sees them.
+    parents: HashMap<u32, u32>,
 }
 
-fn translate(status: &mut Status, outer: &HashMap<u32, u32>) {
-    let find = |inner: u32| outer.get(&inner).copied().unwrap_or(0);
+impl Processes {
+    fn below(supervisor: u32) -> Self {
+        let (mut inner, mut parents) = (HashMap::new(), HashMap::new());
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+            let Ok(status) = fs::read_to_string(entry.path().join("status")) else { continue };
+            let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default();
+            let ids: Vec<u32> = field("NSpid:").split_whitespace().filter_map(|n| n.parse().ok()).collect();
+            if let Some(inside) = ids.get(1) {
+                inner.insert(pid, *inside);
+            }
+            parents.insert(pid, field("PPid:").trim().parse::<u32>().unwrap_or(0));
+        }
+        let ours = |mut pid: u32| {
+            // A handful of steps from any process of the mesh to its supervisor.
+            for _ in 0..64 {
+                if pid == supervisor {
+                    return true;
+                }
+                match parents.get(&pid) {
+                    Some(parent) if *parent > 1 => pid = *parent,
+                    _ => return false,
+                }
+            }
+            false
+        };
+        let outer = inner.iter().filter(|(pid, _)| ours(**pid)).map(|(outer, inside)| (*inside, *outer)).collect();
+        Self { outer, parents }
+    }
+
+    fn find(&self, inner: u32) -> u32 {
+        self.outer.get(&inner).copied().unwrap_or(0)
+    }
+
+    /// The app of a container, which is the first child of its first process.
+    fn app_of(&self, inner: u32) -> u32 {
+        let init = self.find(inner);
+        self.parents.iter().filter(|(_, parent)| **parent == init && init > 0).map(|(pid, _)| *pid).min().unwrap_or(0)
+    }
+}
+
+fn translate(status: &mut Status, processes: &Processes) {
     for system in &mut status.system {
-        system.pid = find(system.inner_pid);
+        system.pid = processes.find(system.inner_pid);
     }
     for container in status.pods.iter_mut().flat_map(|p| &mut p.containers) {
-        container.pid = find(container.inner_pid);
+        container.pid = processes.app_of(container.inner_pid);
     }
 }

@@ -29,11 +29,15 @@ pub fn missing() -> Vec<String> {
     let mut missing: Vec<String> = TOOLS
         .iter()
         .filter(|(program, _)| find_program(program).is_none())
-        .map(|(program, package)| format!("the program `{program}` is missing: install the package {package} (Debian, Ubuntu)"))
+        .map(|(program, package)| {
+            format!("the program `{program}` is missing: install the package {package} (Debian, Ubuntu)")
+        })
         .collect();
     for program in ["leno-control", "leno-proxy"] {
         if find_program(program).is_none() {
-            missing.push(format!("the program `{program}` is neither beside `leno` nor in PATH: build it by `make build`"));
+            missing.push(format!(
+                "the program `{program}` is neither beside `leno` nor in PATH: build it by `make build`"
+            ));
         }
     }
     if !nix::unistd::geteuid().is_root()
@@ -229,7 +233,8 @@ fn await_end(pids: &[u32]) -> anyhow::Result<()> {
     let end = Instant::now() + Duration::from_secs(10);
     // A zombie is gone as far as the mesh is concerned: it holds nothing.
     let alive = |pid: &u32| {
-        fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|s| !s.rsplit(')').next().unwrap_or("").starts_with(" Z"))
+        fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|s| !s.rsplit(')').next().unwrap_or("").starts_with(" Z"))
     };
     while pids.iter().any(alive) {
         if Instant::now() > end {

@@ -278,9 +278,9 @@ pub struct ContainerStatus {
     pub restarts: u32,
     /// Exit code of the last end.
     pub exit_code: Option<i32>,
-    /// Process id as this machine sees it (filled in by the client), 0 if it does not run.
+    /// Process id of the app as this machine sees it (filled in by the client), 0 if it does not run.
     pub pid: u32,
-    /// Process id inside the mesh.
+    /// Process id of the container's first process inside the mesh.
     pub inner_pid: u32,
 }
 

@@ -32,7 +32,7 @@ pub fn init(settings: &InjectSettings, traffic: &Traffic) -> Value {
         "image": settings.image,
         "command": command,
         "securityContext": {
-            "runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": false, "privileged": false,
+            "runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": false,
             "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": false,
             "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]},
         },
@@ -109,7 +109,7 @@ fn security(settings: &InjectSettings) -> Value {
         });
     }
     json!({
-        "runAsUser": PROXY_UID, "runAsGroup": PROXY_UID, "runAsNonRoot": true, "privileged": false,
+        "runAsUser": PROXY_UID, "runAsGroup": PROXY_UID, "runAsNonRoot": true,
         "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
     })
 }

@@ -62,7 +62,12 @@ fn fill(question: &Message, zone: &Zone, reply: &mut Message) {
 
 /// Adds what `name` has of that type. False if there is no such name.
 fn records(
-    owner: &Name, name: &str, kind: RecordType, zone: &Zone, depth: usize, answers: &mut Vec<Record>,
+    owner: &Name,
+    name: &str,
+    kind: RecordType,
+    zone: &Zone,
+    depth: usize,
+    answers: &mut Vec<Record>,
     additionals: &mut Vec<Record>,
 ) -> bool {
     let Some(target) = zone.get(name) else {

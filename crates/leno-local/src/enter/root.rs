@@ -63,8 +63,14 @@ fn special(old: &Path) -> anyhow::Result<()> {
     for name in ["proc", "sys", "dev", "run"] {
         fs::create_dir_all(Path::new("/").join(name))?;
     }
-    mount(Some("proc"), "/proc", Some("proc"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC, None::<&str>)
-        .context("/proc cannot be mounted")?;
+    mount(
+        Some("proc"),
+        "/proc",
+        Some("proc"),
+        MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
+        None::<&str>,
+    )
+    .context("/proc cannot be mounted")?;
     bind(&old.join("sys"), Path::new("/sys")).context("/sys cannot be bound")?;
     bind(&old.join("dev"), Path::new("/dev")).context("/dev cannot be bound")?;
     tmpfs(Path::new("/run")).context("no tmpfs for /run")?;
@@ -82,16 +88,34 @@ fn volumes(container: &Container, old: &Path) -> anyhow::Result<()> {
     // A mount below another one comes after it.
     mounts.sort_by_key(|m| m.target.components().count());
     let mut places = Places::new(old, &container.workshop)?;
-    for m in mounts {
-        let source = below(old, &m.source);
-        let is_dir = source.metadata().with_context(|| format!("volume {}", m.source.display()))?.is_dir();
-        let target = places.make(&m.target, is_dir).with_context(|| format!("{} cannot be made", m.target.display()))?;
-        bind(&source, &target).with_context(|| format!("{} cannot be mounted", m.target.display()))?;
+    // Overlays hide what is mounted below them, so they come before all binds, the outer ones first. A mount point within
+    // another volume is made when that is there.
+    let is_nested = |m: &Mount| mounts.iter().any(|o| m.target != o.target && m.target.starts_with(&o.target));
+    let mut outer = Vec::new();
+    for m in mounts.iter().filter(|m| !is_nested(m)) {
+        let target = resolve(&m.target)?;
+        let existing = target.ancestors().find(|p| p.exists()).map_or(0, |p| p.components().count());
+        outer.push((existing, *m));
+    }
+    outer.sort_by_key(|(existing, _)| *existing);
+    for (_, m) in &outer {
+        places.make(&m.target, is_dir(old, m)?).with_context(|| format!("{} cannot be made", m.target.display()))?;
+    }
+    for m in &mounts {
+        let target = places
+            .make(&m.target, is_dir(old, m)?)
+            .with_context(|| format!("{} cannot be made", m.target.display()))?;
+        bind(&below(old, &m.source), &target).with_context(|| format!("{} cannot be mounted", m.target.display()))?;
         if m.read_only {
             read_only(&target).with_context(|| format!("{} cannot be made read-only", m.target.display()))?;
         }
     }
     Ok(())
+}
+
+fn is_dir(old: &Path, m: &Mount) -> anyhow::Result<bool> {
+    let meta = below(old, &m.source).metadata().with_context(|| format!("volume {}", m.source.display()))?;
+    Ok(meta.is_dir())
 }
 
 /// Makes mount points, on nothing but the container's own file systems.

@@ -96,7 +96,8 @@ pub async fn keep(pod: &Arc<Pod>, container: &Container, again: Again, stop: &St
 
 fn back_off(pod: &Pod, container: &Container, ended: &Ended, wait: Duration) {
     // What could not start is said by its own reason: it is not a crash.
-    let reason = if ended.reason == "Completed" || ended.reason == "Error" { "CrashLoopBackOff" } else { &ended.reason };
+    let reason =
+        if ended.reason == "Completed" || ended.reason == "Error" { "CrashLoopBackOff" } else { &ended.reason };
     let message = if ended.message.is_empty() {
         format!("it ended with exit code {}; next start in {} s", ended.code, wait.as_secs())
     } else {
@@ -196,9 +197,7 @@ fn signal(child: &Child, signal: Signal) {
 }
 
 /// Hook and probes of a container that runs.
-async fn care(
-    pod: Arc<Pod>, container: Container, unwell: mpsc::Sender<(String, Option<Duration>)>,
-) {
+async fn care(pod: Arc<Pod>, container: Container, unwell: mpsc::Sender<(String, Option<Duration>)>) {
     if let Some(hook) = container.lifecycle.as_ref().and_then(|l| l.post_start.as_ref())
         && let Err(why) = run_hook(&pod, &container, hook).await
     {

@@ -81,9 +81,8 @@ pub fn field(pod: &Pod, path: &str) -> Result<String, String> {
         let key = rest.strip_prefix("['").and_then(|r| r.strip_suffix("']"))?;
         Some(map.get(key).cloned().unwrap_or_default())
     };
-    let all = |map: &BTreeMap<String, String>| {
-        map.iter().map(|(k, v)| format!("{k}={v:?}")).collect::<Vec<_>>().join("\n")
-    };
+    let all =
+        |map: &BTreeMap<String, String>| map.iter().map(|(k, v)| format!("{k}={v:?}")).collect::<Vec<_>>().join("\n");
     let value = match path {
         "metadata.name" => Some(pod.name.clone()),
         "metadata.namespace" => Some(pod.namespace.clone()),
@@ -107,7 +106,11 @@ pub fn field(pod: &Pod, path: &str) -> Result<String, String> {
 /// # Errors
 /// It does not exist and must, or is broken.
 pub fn object(
-    store: &SharedObjects, kind: &str, namespace: &str, name: &str, optional: bool,
+    store: &SharedObjects,
+    kind: &str,
+    namespace: &str,
+    name: &str,
+    optional: bool,
 ) -> Result<Option<BTreeMap<String, Vec<u8>>>, String> {
     let Some(found) = store.get(&ObjectKey::core(kind, namespace, name)) else {
         if optional {

@@ -180,7 +180,12 @@ impl Counter {
     /// With the probe's thresholds.
     #[must_use]
     pub fn new(probe: &Probe) -> Self {
-        Self { successes: 0, failures: 0, needs: probe.success_threshold.max(1), allows: probe.failure_threshold.max(1) }
+        Self {
+            successes: 0,
+            failures: 0,
+            needs: probe.success_threshold.max(1),
+            allows: probe.failure_threshold.max(1),
+        }
     }
 
     /// Notes an answer. `Some(true)`: it is well now. `Some(false)`: it is not. `None`: not clear yet.

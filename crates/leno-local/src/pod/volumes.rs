@@ -49,11 +49,8 @@ pub fn token_life(pod: &Pod) -> Option<Duration> {
 /// A mount names a volume that does not exist, or leaves its volume.
 pub fn mounts(pod: &Pod, container: &Container) -> anyhow::Result<Vec<Mount>> {
     let dir = pod.volume_dir();
-    let own = |name: &str, target: &str| Mount {
-        source: dir.join(OWN).join(name),
-        target: target.into(),
-        read_only: false,
-    };
+    let own =
+        |name: &str, target: &str| Mount { source: dir.join(OWN).join(name), target: target.into(), read_only: false };
     let mut all = vec![own("resolv.conf", "/etc/resolv.conf"), own("hosts", "/etc/hosts")];
     if container.command.first().is_some_and(|c| c == PROXY_PROGRAM) {
         // Bound as a file: its directory may be closed to the sidecar's user.
@@ -159,7 +156,11 @@ fn project(pod: &Pod, source: &Projection, mode: u32, files: &mut Files) -> anyh
 }
 
 fn from_object(
-    pod: &Pod, (kind, name): (&str, &str), (items, mode): (&[KeyToPath], u32), optional: bool, files: &mut Files,
+    pod: &Pod,
+    (kind, name): (&str, &str),
+    (items, mode): (&[KeyToPath], u32),
+    optional: bool,
+    files: &mut Files,
 ) -> anyhow::Result<()> {
     let found = env::object(&pod.machine.store, kind, &pod.namespace, name, optional);
     let values = match found {
@@ -188,9 +189,7 @@ fn from_object(
     Ok(())
 }
 
-fn downward(
-    pod: &Pod, api: &DownwardApi, mode: u32, files: &mut Files,
-) -> anyhow::Result<()> {
+fn downward(pod: &Pod, api: &DownwardApi, mode: u32, files: &mut Files) -> anyhow::Result<()> {
     for item in &api.items {
         let Some(field) = &item.field_ref else { bail!("{:?} has no fieldRef", item.path) };
         let value = env::field(pod, &field.field_path).map_err(|why| anyhow!(why))?;

@@ -132,7 +132,8 @@ pub fn names(service: &Service, namespace: &str, address: Option<Ipv4Addr>, pods
     let name = service.metadata.name.clone();
     let usable = |p: &&&Backend| !p.terminating && (p.ready || service.spec.publish_not_ready_addresses);
     let alias = (service.spec.kind == "ExternalName").then(|| service.spec.external_name.clone());
-    let own_name = |p: &Backend| (p.spec.subdomain == name && !p.spec.hostname.is_empty()).then(|| p.spec.hostname.clone());
+    let own_name =
+        |p: &Backend| (p.spec.subdomain == name && !p.spec.hostname.is_empty()).then(|| p.spec.hostname.clone());
     let named = service.spec.ports.iter().filter(|p| !p.name.is_empty());
     zone::Service {
         namespace: namespace.to_owned(),

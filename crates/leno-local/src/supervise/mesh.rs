@@ -281,8 +281,9 @@ impl Mesh {
             programs.push(Program { name, file, args: args.to_vec(), env: env.clone(), ready, log: log(name) });
         }
         if let Some(file) = find_program("leno-viz") {
-            let args = ["--step".to_owned(), "1s".into()];
-            let (name, ready) = ("leno-viz", (ready(VIZ_PORT), "/healthz/ready"));
+            let control = format!("http://127.0.0.1:{}", port::CONTROL_MONITORING);
+            let args = ["--step".to_owned(), "1s".into(), "--control".into(), control];
+            let (name, ready) = ("leno-viz", (ready(VIZ_PORT), "/api/v1/healthz"));
             programs.push(Program { name, file, args: args.to_vec(), env, ready, log: log(name) });
         }
         for program in programs {

@@ -31,7 +31,10 @@ pub(super) struct Made {
 /// # Errors
 /// The template has no shape of a pod.
 pub(super) fn make(
-    template: &Value, (namespace, name): (&str, &str), owner: Option<&ObjectKey>, space: &NamespaceMeta,
+    template: &Value,
+    (namespace, name): (&str, &str),
+    owner: Option<&ObjectKey>,
+    space: &NamespaceMeta,
     settings: &InjectSettings,
 ) -> Result<Made, String> {
     let mut metadata = template["metadata"].as_object().cloned().unwrap_or_default();
@@ -45,7 +48,9 @@ pub(super) fn make(
     }
     let mut object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]});
     object["spec"]["nodeName"] = json!(crate::pod::env::NODE_NAME);
-    if let Some(account) = template["spec"]["serviceAccountName"].as_str().or(template["spec"]["serviceAccount"].as_str()) {
+    if let Some(account) =
+        template["spec"]["serviceAccountName"].as_str().or(template["spec"]["serviceAccount"].as_str())
+    {
         object["spec"]["serviceAccountName"] = json!(account);
     } else {
         object["spec"]["serviceAccountName"] = json!("default");

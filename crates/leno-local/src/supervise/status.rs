@@ -15,7 +15,8 @@ use crate::supervise::mesh::PodRecord;
 
 /// The whole status.
 pub(super) fn of(mesh: &Mesh) -> Status {
-    let workloads = |kind: &str| mesh.objects_by_key().keys().filter(move |k| k.kind == kind).cloned().collect::<Vec<_>>();
+    let workloads =
+        |kind: &str| mesh.objects_by_key().keys().filter(move |k| k.kind == kind).cloned().collect::<Vec<_>>();
     let keys = ["Deployment", "StatefulSet", "Job"].into_iter().flat_map(workloads);
     Status {
         state: mesh.state_dir().path().to_string_lossy().into_owned(),
@@ -106,7 +107,8 @@ fn unready_pod(record: &PodRecord) -> Option<Unready> {
     if let Some((reason, why)) = snapshot.problem() {
         // Waiting will not bring a program or an object that does not exist; a crash may be one of the beginning.
         let age = record.created.elapsed().unwrap_or_default();
-        let hopeless = reason == "StartError" || (reason == "CreateContainerConfigError" && age > Duration::from_secs(3));
+        let hopeless =
+            reason == "StartError" || (reason == "CreateContainerConfigError" && age > Duration::from_secs(3));
         return Some(Unready { what, why, hopeless });
     }
     let why = if snapshot.message.is_empty() { waits_for(&snapshot) } else { snapshot.message };
@@ -182,7 +184,11 @@ fn pod(record: &PodRecord) -> PodStatus {
     PodStatus {
         namespace: record.pod.namespace.clone(),
         name: record.pod.name.clone(),
-        owner: if record.owner.kind == "Pod" { String::new() } else { format!("{}/{}", record.owner.kind, record.owner.name) },
+        owner: if record.owner.kind == "Pod" {
+            String::new()
+        } else {
+            format!("{}/{}", record.owner.kind, record.owner.name)
+        },
         ip: record.pod.ip.to_string(),
         status: status.to_owned(),
         ready: snapshot.is_ready(),

@@ -95,7 +95,8 @@ impl Keeper {
                 while !matches!(self.orders.recv().await, Some(Order::Start | Order::Restart) | None) {}
                 wait = FIRST_WAIT;
             } else {
-                wait = if begun.elapsed() > Duration::from_secs(10) { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
+                wait =
+                    if begun.elapsed() > Duration::from_secs(10) { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
                 sleep(wait).await;
             }
             self.set(|s| s.restarts += 1);

@@ -30,7 +30,12 @@ fn zone() -> Zone {
             alias: Some("web.shop.svc.cluster.local".into()),
             ..Service::default()
         },
-        Service { namespace: "shop".into(), name: "loop".into(), alias: Some("loop.shop.svc.cluster.local".into()), ..Service::default() },
+        Service {
+            namespace: "shop".into(),
+            name: "loop".into(),
+            alias: Some("loop.shop.svc.cluster.local".into()),
+            ..Service::default()
+        },
         Service {
             namespace: "shop".into(),
             name: "many".into(),
@@ -49,7 +54,11 @@ fn ask(name: &str, kind: RecordType) -> Message {
 }
 
 fn addresses(message: &Message) -> Vec<String> {
-    message.answers.iter().filter_map(|r| if let RData::A(a) = &r.data { Some(a.0.to_string()) } else { None }).collect()
+    message
+        .answers
+        .iter()
+        .filter_map(|r| if let RData::A(a) = &r.data { Some(a.0.to_string()) } else { None })
+        .collect()
 }
 
 #[test]
@@ -65,7 +74,9 @@ fn a_name_without_the_type_is_empty_and_no_name_is_nxdomain() {
     assert_eq!((empty.metadata.response_code, empty.answers.len()), (ResponseCode::NoError, 0));
     let inner = ask("shop.svc.cluster.local.", RecordType::A);
     assert_eq!((inner.metadata.response_code, inner.answers.len()), (ResponseCode::NoError, 0));
-    for missing in ["nope.shop.svc.cluster.local.", "example.com.", "web.shop.svc.cluster.local.shop.svc.cluster.local."] {
+    for missing in
+        ["nope.shop.svc.cluster.local.", "example.com.", "web.shop.svc.cluster.local.shop.svc.cluster.local."]
+    {
         assert_eq!(ask(missing, RecordType::A).metadata.response_code, ResponseCode::NXDomain, "{missing}");
     }
 }

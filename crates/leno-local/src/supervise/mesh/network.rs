@@ -41,7 +41,10 @@ impl Mesh {
             }
             for slice in endpoints::slices(&service, &key.namespace, &selected) {
                 let name = slice["metadata"]["name"].as_str().unwrap_or_default();
-                let key = ObjectKey { group: "discovery.k8s.io".into(), ..ObjectKey::core("EndpointSlice", &key.namespace, name) };
+                let key = ObjectKey {
+                    group: "discovery.k8s.io".into(),
+                    ..ObjectKey::core("EndpointSlice", &key.namespace, name)
+                };
                 slices.insert(key, slice);
             }
         }

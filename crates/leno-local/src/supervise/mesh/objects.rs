@@ -50,8 +50,11 @@ impl Mesh {
         if !key.namespace.is_empty() {
             self.ensure_namespace(&key.namespace);
         }
-        let own: Vec<String> =
-            self.injection_warnings(&key, &full).into_iter().map(|w| format!("{source}: warning: {key}: {w}")).collect();
+        let own: Vec<String> = self
+            .injection_warnings(&key, &full)
+            .into_iter()
+            .map(|w| format!("{source}: warning: {key}: {w}"))
+            .collect();
         warnings.extend(own.iter().cloned());
         let json_arc = Arc::new(full);
         if key.kind == "ConfigMap" || key.kind == "Secret" {
@@ -92,7 +95,8 @@ impl Mesh {
     /// Where the object stands that has this address.
     fn source_of_address(&self, address: Option<Ipv4Addr>) -> String {
         let Some(text) = address.map(|a| a.to_string()) else { return String::new() };
-        let owner = self.objects.iter().find(|(k, o)| k.kind == "Service" && o.json["spec"]["clusterIP"] == json!(text));
+        let owner =
+            self.objects.iter().find(|(k, o)| k.kind == "Service" && o.json["spec"]["clusterIP"] == json!(text));
         owner.map(|(_, o)| format!(" ({})", o.source)).unwrap_or_default()
     }
 

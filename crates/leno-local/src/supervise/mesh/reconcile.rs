@@ -19,7 +19,8 @@ use crate::supervise::workload::{self, Action, DeploymentGoal, JobGoal, JobState
 impl Mesh {
     /// One round; what it starts comes back as events.
     pub(super) fn reconcile(&mut self) {
-        let workloads: Vec<ObjectKey> = self.objects.keys().filter(|k| WORKLOADS.contains(&k.kind.as_str())).cloned().collect();
+        let workloads: Vec<ObjectKey> =
+            self.objects.keys().filter(|k| WORKLOADS.contains(&k.kind.as_str())).cloned().collect();
         for key in &workloads {
             let Some(stored) = self.objects.get(key) else { continue };
             let (json, restarted) = (Arc::clone(&stored.json), stored.restarted.clone());
@@ -132,7 +133,8 @@ impl Mesh {
                 template["metadata"]["labels"]["apps.kubernetes.io/pod-index"] = json!(n.to_string());
                 template["metadata"]["labels"]["statefulset.kubernetes.io/pod-name"] = json!(name);
                 template["spec"]["hostname"] = json!(name);
-                let service = self.objects.get(owner).and_then(|o| o.json["spec"]["serviceName"].as_str().map(str::to_owned));
+                let service =
+                    self.objects.get(owner).and_then(|o| o.json["spec"]["serviceName"].as_str().map(str::to_owned));
                 if let Some(service) = service {
                     template["spec"]["subdomain"] = json!(service);
                 }

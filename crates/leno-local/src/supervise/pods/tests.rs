@@ -6,11 +6,9 @@ use super::{hash_of, rfc3339, uid};
 
 #[test]
 fn times_are_written_as_the_calendar_has_them() {
-    for (seconds, text) in [
-        (0, "1970-01-01T00:00:00Z"),
-        (951_782_400, "2000-02-29T00:00:00Z"),
-        (1_735_689_599, "2024-12-31T23:59:59Z"),
-    ] {
+    for (seconds, text) in
+        [(0, "1970-01-01T00:00:00Z"), (951_782_400, "2000-02-29T00:00:00Z"), (1_735_689_599, "2024-12-31T23:59:59Z")]
+    {
         assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), text);
     }
 }
