@@ -83,6 +83,8 @@ pub struct Inbound {
     pub service: Option<Arc<ServiceRef>>,
     /// What a plaintext connection of the node is restricted to.
     pub probe: Option<Probe>,
+    /// What the node may ask as a probe, restricted or not: such requests are not the mesh's traffic and are not counted.
+    pub declared: Option<Probe>,
     downstream: Downstream,
     /// What is known of the client without its sidecar's word.
     by_address: OnceLock<PeerInfo>,
@@ -302,6 +304,7 @@ impl Arrived {
             cluster: self.path.clusters.of_app(dialled, self.protocol()),
             service: self.own.port(dialled.port()).map(|p| Arc::new(ServiceRef::from(&p.service))),
             probe,
+            declared: self.probes.of(&self.downstream),
             downstream: self.downstream.clone(),
             by_address,
             told: Mutex::default(),

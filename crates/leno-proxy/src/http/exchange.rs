@@ -33,6 +33,7 @@ pub struct Exchange {
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
     finished: bool,
+    quiet: bool,
     held: Vec<Held>,
     /// Makes a drain wait for it.
     _active: Active,
@@ -59,6 +60,7 @@ impl Exchange {
             request_bytes: AtomicU64::new(0),
             response_bytes: AtomicU64::new(0),
             finished: false,
+            quiet: false,
             held: Vec::new(),
             _active: active,
         })
@@ -127,7 +129,15 @@ impl Exchange {
         if self.record.reason == Reason::Answered || reason != Reason::Answered {
             self.record.reason = reason;
         }
-        self.telemetry.request(&self.record);
+        if !self.quiet {
+            self.telemetry.request(&self.record);
+        }
+    }
+
+    /// Leaves this exchange out of metrics and log: a kubelet's probe says nothing of the mesh's traffic, and who looks at
+    /// success rates must not see an app's start as failures.
+    pub const fn hush(&mut self) {
+        self.quiet = true;
     }
 
     /// Lets the answer go to the client; the exchange ends with its body.

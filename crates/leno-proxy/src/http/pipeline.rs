@@ -65,6 +65,9 @@ async fn inbound_phases(
     tunnel: bool,
 ) -> Result<forward::Forwarded, Reply> {
     facts::read(exchange, &mut head, from.downstream())?;
+    if from.declared.as_ref().is_some_and(|p| from.peer_id.is_none() && p.admits(&head.method, head.uri.path())) {
+        exchange.hush();
+    }
     let native = peer::read(from, exchange, &mut head);
     admit::request(from, exchange, &head)?;
     edit::inbound_request(exchange, &mut head, tunnel);
