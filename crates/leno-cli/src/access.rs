@@ -25,6 +25,21 @@ pub(crate) struct Pod {
     pub(crate) meshed: bool,
     /// Is ready.
     pub(crate) ready: bool,
+    /// Has ended: its sidecar is gone with it.
+    pub(crate) ended: bool,
+}
+
+/// A service and the pods behind it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Service {
+    /// Namespace.
+    pub(crate) namespace: String,
+    /// Name.
+    pub(crate) name: String,
+    /// Ready pods with a sidecar.
+    pub(crate) meshed: u64,
+    /// Ready pods.
+    pub(crate) ready: u64,
 }
 
 /// A running mesh.
@@ -32,8 +47,8 @@ pub(crate) trait Access {
     /// All pods.
     fn pods(&self) -> anyhow::Result<Vec<Pod>>;
 
-    /// Ready pods behind each service: namespace, name, number.
-    fn services(&self) -> anyhow::Result<Vec<(String, String, u64)>>;
+    /// All services.
+    fn services(&self) -> anyhow::Result<Vec<Service>>;
 
     /// A connection to a port on a pod's loopback.
     fn dial_pod(&self, namespace: &str, pod: &str, port: u16) -> anyhow::Result<TcpStream>;
@@ -61,13 +76,21 @@ impl Access for Local {
             owner: p.owner,
             meshed: p.meshed,
             ready: p.ready,
+            ended: matches!(p.status.as_str(), "Succeeded" | "Failed" | "Completed" | "Error"),
         };
         Ok(self.0.pods()?.into_iter().map(pod).collect())
     }
 
-    fn services(&self) -> anyhow::Result<Vec<(String, String, u64)>> {
-        let services = self.0.status()?.services;
-        Ok(services.into_iter().map(|s| (s.namespace, s.name, s.endpoints.len() as u64)).collect())
+    fn services(&self) -> anyhow::Result<Vec<Service>> {
+        let status = self.0.status()?;
+        let meshed = |ip: &&String| status.pods.iter().any(|p| p.meshed && p.ip == **ip);
+        let service = |s: &leno_local::protocol::ServiceStatus| Service {
+            namespace: s.namespace.clone(),
+            name: s.name.clone(),
+            meshed: s.endpoints.iter().filter(meshed).count() as u64,
+            ready: s.endpoints.len() as u64,
+        };
+        Ok(status.services.iter().map(service).collect())
     }
 
     fn dial_pod(&self, namespace: &str, pod: &str, port: u16) -> anyhow::Result<TcpStream> {
@@ -140,6 +163,9 @@ pub(crate) fn find_pod(mesh: &dyn Access, text: &str, namespace: &str) -> anyhow
             named && pod.namespace == namespace
         };
         if let Some(pod) = pods.iter().find(is) {
+            if pod.ended {
+                bail!("pod {}/{} has ended, and its sidecar with it", pod.namespace, pod.name);
+            }
             if !pod.meshed {
                 bail!("pod {}/{} has no sidecar (see `leno local status` for why)", pod.namespace, pod.name);
             }

@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     let missing: Vec<String> = mesh
         .pods()?
         .into_iter()
-        .filter(|p| p.meshed && args.namespace.as_ref().is_none_or(|ns| *ns == p.namespace))
+        .filter(|p| p.meshed && !p.ended && args.namespace.as_ref().is_none_or(|ns| *ns == p.namespace))
         .filter(|p| !proxies.iter().any(|x| x.pod == p.name && x.namespace == p.namespace))
         .map(|p| format!("{}.{}", p.name, p.namespace))
         .collect();

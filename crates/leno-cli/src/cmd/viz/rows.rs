@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use leno_viz::model::{Edges, Kind, Secured, Stat, StatRow};
+use leno_viz::model::{Edges, Kind, Meshed, Secured, Stat, StatRow};
 use serde_json::{Value, json};
 
 use crate::access::{Access, Pod};
@@ -16,11 +16,11 @@ pub(super) fn add_totals(stat: &mut Stat, mesh: &dyn Access) -> anyhow::Result<(
     let Some(kind) = stat.rows.first().map(|row| row.kind) else { return Ok(()) };
     let mut totals: HashMap<(String, String), (u64, u64)> = HashMap::new();
     if kind == Kind::Service {
-        for (namespace, name, pods) in mesh.services()? {
-            totals.insert((namespace, name), (0, pods));
+        for service in mesh.services()? {
+            totals.insert((service.namespace, service.name), (service.meshed, service.ready));
         }
     } else {
-        for pod in mesh.pods()? {
+        for pod in mesh.pods()?.into_iter().filter(|pod| !pod.ended) {
             if let Some(key) = row_of(kind, &pod) {
                 let entry = totals.entry(key).or_default();
                 entry.0 += u64::from(pod.meshed);
@@ -30,10 +30,7 @@ pub(super) fn add_totals(stat: &mut Stat, mesh: &dyn Access) -> anyhow::Result<(
     }
     for row in &mut stat.rows {
         if let Some((meshed, total)) = totals.get(&(row.namespace.clone(), row.name.clone())) {
-            row.meshed.total = Some(*total);
-            if kind != Kind::Service {
-                row.meshed.meshed = *meshed;
-            }
+            row.meshed = Meshed { meshed: *meshed, total: Some(*total) };
         }
     }
     Ok(())

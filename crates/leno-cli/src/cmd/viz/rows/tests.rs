@@ -1,5 +1,5 @@
 use super::{add_totals, edges_table, stat_json, stat_table};
-use crate::access::{Access, Pod};
+use crate::access::{Access, Pod, Service};
 use crate::table::Screen;
 use leno_viz::model::{Edges, Stat};
 use serde_json::json;
@@ -12,7 +12,7 @@ impl Access for Fixed {
         Ok(self.0.clone())
     }
 
-    fn services(&self) -> anyhow::Result<Vec<(String, String, u64)>> {
+    fn services(&self) -> anyhow::Result<Vec<Service>> {
         Ok(Vec::new())
     }
 
@@ -65,6 +65,7 @@ fn pods_without_a_sidecar_count_among_all() {
         owner: "Deployment/my-service-v1".into(),
         meshed,
         ready: true,
+        ended: false,
     };
     let mut stat = stat();
     add_totals(&mut stat, &Fixed(vec![pod("a", true), pod("b", false)])).expect("no question to fail");
