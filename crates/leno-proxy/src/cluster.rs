@@ -115,10 +115,12 @@ impl Cluster {
         picked.and_then(|i| set.endpoints.get(i).map(Arc::clone)).ok_or(Reason::NoHealthyUpstream)
     }
 
-    /// The endpoint at `ip`, where the application chose it itself.
+    /// The endpoint at `addr`, or at least on its pod, where the application chose it itself.
     #[must_use]
-    pub fn at(&self, ip: IpAddr) -> Option<Arc<Endpoint>> {
-        self.set().all.iter().find(|e| e.addr.ip() == ip).map(Arc::clone)
+    pub fn at(&self, addr: SocketAddr) -> Option<Arc<Endpoint>> {
+        let set = self.set();
+        let exact = set.all.iter().find(|e| e.addr == addr);
+        exact.or_else(|| set.all.iter().find(|e| e.addr.ip() == addr.ip())).map(Arc::clone)
     }
 
     /// Notes how a try ended, for the endpoint's latency and health.

@@ -49,18 +49,30 @@ pub enum First {
 /// Where the connection breaks.
 pub async fn first_bytes(client: &mut TcpStream, silence: Option<Duration>) -> io::Result<First> {
     let mut buffer = BytesMut::new();
-    match silence {
-        Some(limit) => match tokio::time::timeout(limit, client.readable()).await {
-            Ok(ready) => ready?,
+    let read = match silence {
+        Some(limit) => match tokio::time::timeout(limit, read_some(client, &mut buffer)).await {
+            Ok(read) => read?,
             Err(_) => return Ok(First::Silent),
         },
-        None => client.readable().await?,
-    }
-    buffer.reserve(2048);
-    if client.read_buf(&mut buffer).await? == 0 {
+        None => read_some(client, &mut buffer).await?,
+    };
+    if read == 0 {
         return Ok(First::Closed);
     }
     complete(client, buffer).await
+}
+
+/// Reads once, with no buffer while there is nothing to read. Nothing is lost where it is given up.
+async fn read_some(client: &TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
+    loop {
+        client.readable().await?;
+        buffer.reserve(2048);
+        match client.try_read_buf(buffer) {
+            // Readiness is a hint only.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => *buffer = BytesMut::new(),
+            read => return read,
+        }
+    }
 }
 
 /// Reads on until `buffer` shows what is spoken.
@@ -143,19 +155,21 @@ pub async fn race<S>(client: &mut TcpStream, server: &mut S, limit: Duration) ->
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut buffer = BytesMut::with_capacity(2048);
+    let mut said = BytesMut::new();
+    let mut answered = BytesMut::with_capacity(2048);
     let winner = tokio::time::timeout(limit, async {
         tokio::select! {
             biased;
             // Reading is cancel-safe on both sides: nothing is lost by the one that loses.
-            spoke = client.readable() => spoke.map(|()| None),
-            read = server.read_buf(&mut buffer) => read.map(Some),
+            read = read_some(client, &mut said) => read.map(|n| (true, n)),
+            read = server.read_buf(&mut answered) => read.map(|n| (false, n)),
         }
     })
     .await;
     match winner {
-        Ok(Ok(None)) => first_bytes(client, None).await.map(Race::Client),
-        Ok(Ok(Some(_))) => Ok(Race::Server(buffer.freeze())),
+        Ok(Ok((true, 0))) => Ok(Race::Client(First::Closed)),
+        Ok(Ok((true, _))) => complete(client, said).await.map(Race::Client),
+        Ok(Ok((false, _))) => Ok(Race::Server(answered.freeze())),
         Ok(Err(error)) => Err(error),
         Err(_) => Ok(Race::Client(First::Silent)),
     }

@@ -176,7 +176,7 @@ async fn connection(path: Arc<DataPath>, stream: TcpStream, client: SocketAddr, 
 
 /// What the address stands for.
 async fn resolve(path: &DataPath, dialled: SocketAddr) -> Result<Target, Reason> {
-    if path.is_own(dialled.ip()) || dialled.ip().is_loopback() && !is_mapped(path, dialled) {
+    if path.is_own(dialled.ip()) || dialled.ip().is_loopback() {
         return Ok(Target::Itself);
     }
     let discovery = &path.app.discovery;
@@ -207,12 +207,6 @@ async fn resolve(path: &DataPath, dialled: SocketAddr) -> Result<Target, Reason>
             Ok(Target::Pod { workload: Arc::clone(workload), service })
         }
     }
-}
-
-/// Loopback addresses stand for something only where a test says so.
-fn is_mapped(path: &DataPath, dialled: SocketAddr) -> bool {
-    path.app.settings.instance_ips.iter().any(std::net::IpAddr::is_loopback)
-        && !path.app.settings.instance_ips.contains(&dialled.ip())
 }
 
 /// A connection whose protocol is undeclared, or declared but to be verified: what it speaks decides.

@@ -63,8 +63,8 @@ impl Clusters {
     /// The cluster of one pod, dialled by its own address.
     #[must_use]
     pub fn of_pod(&self, addr: SocketAddr, workload: &Arc<Workload>, protocol: Protocol) -> Arc<Cluster> {
-        let sni = set::sni(&addr.ip().to_string(), addr.port(), "");
-        let security = set::security(workload, addr.port(), None, sni.as_ref());
+        let sni = set::sni(&addr.ip().to_string(), addr.port(), "", addr.ip());
+        let security = set::security(workload, addr.port(), None, &sni);
         let key = ClusterKey::Pod(addr);
         let current = self.known(&key).filter(|c| c.set().all.iter().all(|e| e.is_same(workload, &security)));
         current.unwrap_or_else(|| {

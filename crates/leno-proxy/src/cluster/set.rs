@@ -94,13 +94,13 @@ impl EndpointSet {
             ..Self::unknown()
         };
         if exists {
-            let sni = sni(&id.host(), *port, subset.as_deref().unwrap_or_default());
+            let (host, name) = (id.host(), subset.as_deref().unwrap_or_default());
             let security = |workload: &Workload, addr: SocketAddr| {
                 // Inside this pod nothing is intercepted, so there is no sidecar that could answer.
                 if own.contains(&addr.ip()) {
                     return Security::Plain;
                 }
-                security(workload, addr.port(), policy.tls.as_ref(), sni.as_ref())
+                security(workload, addr.port(), policy.tls.as_ref(), &sni(&host, *port, name, addr.ip()))
             };
             set.fill(view, *port, chosen, &security, old, now);
         }
@@ -180,15 +180,13 @@ impl EndpointSet {
 
 /// How to be sure of an endpoint: the mesh's mutual TLS wherever it is meshed, unless a rule says otherwise.
 #[must_use]
-pub(super) fn security(
-    workload: &Workload,
-    port: u16,
-    tls: Option<&ClientTls>,
-    sni: Option<&ServerName<'static>>,
-) -> Security {
+pub(super) fn security(workload: &Workload, port: u16, tls: Option<&ClientTls>, sni: &ServerName<'static>) -> Security {
     let wanted = tls.map_or_else(|| workload.accepts_mtls(port), |t| t.mode == ClientTlsMode::IstioMutual);
     let own_name = tls.and_then(|t| t.sni.clone()).and_then(|s| ServerName::try_from(s).ok());
-    let (true, Some(sni)) = (wanted, own_name.or_else(|| sni.cloned())) else { return Security::Plain };
+    if !wanted {
+        return Security::Plain;
+    }
+    let sni = own_name.unwrap_or_else(|| sni.clone());
     let names = tls.map(|t| t.subject_alt_names.as_slice()).unwrap_or_default();
     let expected = match (&workload.identity, names) {
         (Some(id), []) => Expected::AnyOf(vec![id.clone()]),
@@ -199,8 +197,9 @@ pub(super) fn security(
     Security::Mutual { expected, sni }
 }
 
-/// Istio's server name of a cluster.
+/// Istio's server name of a cluster; just the address where that cannot be a name (a pod's bare address), as the
+/// identity is checked by the certificate and not by it.
 #[must_use]
-pub(super) fn sni(host: &str, port: u16, subset: &str) -> Option<ServerName<'static>> {
-    ServerName::try_from(format!("outbound_.{port}_.{subset}_.{host}")).ok()
+pub(super) fn sni(host: &str, port: u16, subset: &str, addr: IpAddr) -> ServerName<'static> {
+    ServerName::try_from(format!("outbound_.{port}_.{subset}_.{host}")).unwrap_or_else(|_| addr.into())
 }

@@ -36,7 +36,6 @@ pub struct Scene {
     service: Service,
     endpoints: Vec<Endpoint>,
     routes: Option<RouteTable>,
-    extra: Vec<Resource>,
     allow_any: bool,
 }
 
@@ -44,9 +43,7 @@ pub struct Scene {
 pub struct Client {
     pub live: Live,
     pub path: Arc<DataPath>,
-    pub service: Service,
     pub endpoints: Vec<Endpoint>,
-    vip: SocketAddr,
     addr: SocketAddr,
 }
 
@@ -68,6 +65,14 @@ pub fn fresh_ip(net: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, net, BLOCK.load(Ordering::Relaxed), n))
 }
 
+/// An address of this machine that is not loopback: a pod that is dialled by its own address needs one.
+pub fn outer_ip() -> IpAddr {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    // Nothing is sent: connecting only makes the kernel choose an address. From TEST-NET-1.
+    socket.connect("192.0.2.1:9").expect("a route to anywhere outside of this machine");
+    socket.local_addr().expect("its address").ip()
+}
+
 pub fn web() -> ServiceId {
     ServiceId::new("shop", "web")
 }
@@ -87,7 +92,6 @@ impl Scene {
             service,
             endpoints: Vec::new(),
             routes: None,
-            extra: Vec::new(),
             allow_any: true,
         }
     }
@@ -111,11 +115,6 @@ impl Scene {
 
     pub fn table(mut self, table: RouteTable) -> Self {
         self.routes = Some(table);
-        self
-    }
-
-    pub fn with(mut self, resource: Resource) -> Self {
-        self.extra.push(resource);
         self
     }
 
@@ -176,9 +175,6 @@ impl Scene {
             objects = objects.address(Address { ip: endpoint.ip, target });
         }
         let (discovery, live) = Discovery::fixed(objects);
-        for resource in self.extra {
-            live.set(resource);
-        }
         let mut settings = Settings::for_test("shop", "client-1", "client");
         settings.instance_ips = vec![ip];
         let id = SpiffeId::new("cluster.local", "shop", "client");
@@ -187,7 +183,7 @@ impl Scene {
         let path = DataPath::new(App::new(settings, discovery, identity, Drain::never()));
         let vip = SocketAddr::new(self.service.vips[0], 80);
         let addr = dialling(&path, vip).await;
-        Client { live, path, service: self.service, endpoints: self.endpoints, vip, addr }
+        Client { live, path, endpoints: self.endpoints, addr }
     }
 }
 
@@ -206,6 +202,8 @@ pub struct Sidecar {
     pub policies: Policies,
     pub probes: Probes,
     pub drain: Drain,
+    /// Address of the pod; a fresh loopback one by default.
+    pub ip: Option<IpAddr>,
     /// Signs its certificate, where it is not the mesh's CA.
     pub authority: Option<Arc<Authority>>,
 }
@@ -218,6 +216,7 @@ impl Default for Sidecar {
             policies: Policies { namespace: "shop".into(), ..Policies::default() },
             probes: Probes::default(),
             drain: Drain::never(),
+            ip: None,
             authority: None,
         }
     }
@@ -249,7 +248,8 @@ impl Sidecar {
         let mut settings = Settings::for_test("shop", &pod.pod, "web");
         settings.instance_ips = vec![ip];
         let path = DataPath::new(App::new(settings, discovery, identity, self.drain));
-        let listener = TcpListener::bind(SocketAddr::new(fresh_ip(2), 0)).await.expect("a listener");
+        let listener =
+            TcpListener::bind(SocketAddr::new(self.ip.unwrap_or_else(|| fresh_ip(2)), 0)).await.expect("a listener");
         let addr = listener.local_addr().expect("its address");
         tokio::spawn(inbound::serve_with(listener, path, Destination::fixed(app), self.probes));
         addr
@@ -260,10 +260,6 @@ impl Client {
     /// Where the client's application dials the service, as it were: its sidecar.
     pub fn addr(&self) -> SocketAddr {
         self.addr
-    }
-
-    pub fn vip(&self) -> SocketAddr {
-        self.vip
     }
 
     pub async fn get(&self, path: &str) -> Answer {

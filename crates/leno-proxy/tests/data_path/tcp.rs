@@ -11,7 +11,7 @@ use leno_core::model::{DestinationRule, Protocol, RouteTable};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::scene::{Scene, Sidecar, counter, dialling, named, raw, request, send, to};
+use super::scene::{Scene, Sidecar, counter, dialling, named, outer_ip, raw, request, send, to};
 
 /// Greets first, then echoes.
 async fn greeter() -> std::net::SocketAddr {
@@ -186,7 +186,18 @@ async fn opaque_connections_are_split_by_weight() {
 
 #[tokio::test]
 async fn unknown_destinations_pass_or_are_refused_as_the_mesh_says() {
-    let outside = named("outside", counter()).await;
+    let outside = {
+        let listener = tokio::net::TcpListener::bind((outer_ip(), 0)).await.expect("a listener");
+        let addr = listener.local_addr().expect("its address");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut buffer = [0; 1024];
+                let _ = stream.read(&mut buffer).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\noutside").await;
+            }
+        });
+        addr
+    };
     let open = Scene::new(Protocol::Http).start().await;
     let addr = dialling(&open.path, outside).await;
     assert_eq!(send(addr, request("GET", "/")).await.body, "outside");
@@ -201,7 +212,7 @@ async fn a_pod_that_is_dialled_itself_is_the_one_that_answers_with_mutual_tls() 
     let client = Scene::new(Protocol::Http)
         .meshed_pod(named("a", Arc::clone(&a)).await, "v1", Sidecar::strict())
         .await
-        .meshed_pod(named("b", Arc::clone(&b)).await, "v1", Sidecar::strict())
+        .meshed_pod(named("b", Arc::clone(&b)).await, "v1", Sidecar { ip: Some(outer_ip()), ..Sidecar::strict() })
         .await
         .start()
         .await;

@@ -217,13 +217,9 @@ impl Tries<'_> {
             Err(error) => {
                 let tries = exchange.record.attempts;
                 let detail = if tries > 1 { format!("{} (after {tries} tries)", error.detail) } else { error.detail };
+                // What went wrong with the last try says more than that it was the last.
                 let mut reply = Reply::new(error.reason, detail);
-                if exhausted {
-                    // The last try gives the status, and its reason stays in the words.
-                    reply.reason = Reason::RetriesExhausted;
-                    reply.grpc_status = (error.reason == Reason::PerTryTimeout).then_some(4);
-                    reply.detail = format!("{}: {}", error.reason.sentence(), reply.detail);
-                }
+                reply.grpc_status = (error.reason == Reason::PerTryTimeout).then_some(4);
                 Err(reply)
             }
         }

@@ -212,7 +212,7 @@ pub async fn cluster_of(
 
 /// The pod that the application dialled, among the endpoints of the destination.
 fn pin(from: &Outbound, cluster: &Cluster) -> Option<Arc<Endpoint>> {
-    cluster.at(from.downstream().dialled.ip())
+    cluster.at(from.downstream().dialled)
 }
 
 fn hash(key: &HashKey, client: SocketAddr, request: &Head) -> Option<u64> {
