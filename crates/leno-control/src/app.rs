@@ -70,7 +70,7 @@ impl App {
         let (batches, inbox) = mpsc::channel(BATCHES);
         let context = LowerContext { trust_domain: settings.trust_domain.clone(), ..LowerContext::default() };
         let config = settings.config.clone();
-        let first = tokio::task::spawn_blocking(move || watch(Files::new(config, context), batches)).await?;
+        let first = tokio::task::spawn_blocking(move || watch(Files::new(&config, context), batches)).await?;
         let first = first.with_context(|| format!("--config {}", settings.config.display()))?;
         let hub = Hub::new(&settings.trust_domain, first);
 

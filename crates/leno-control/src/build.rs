@@ -104,7 +104,7 @@ fn target_on(world: &World, spec: &ServiceSpec, port: &ServicePort, target: &Tar
 /// The slice's port for a service's port: they go by name.
 fn mapped(slice: &Slice, port: &ServicePort, target: &TargetPort) -> Option<u16> {
     match slice.ports.iter().find(|(name, _)| *name == port.name)? {
-        (_, Some(number)) => Some(*number),
+        (_, Some(number)) => Some(*number).filter(|n| *n != 0),
         // "All ports": the endpoint is dialled as the service says.
         (_, None) => match target {
             TargetPort::Number(number) => Some(*number),

@@ -141,7 +141,6 @@ impl Hub {
     fn apply_one(&self, state: &mut State, change: Change) -> bool {
         match change {
             Change::Accepted { key, pieces, status } => {
-                let honoured = !pieces.is_empty();
                 let event = if state.objects.contains_key(&key) { "update" } else { "add" };
                 let changed = state.world.set(&key, pieces);
                 if changed {
@@ -151,15 +150,11 @@ impl Hub {
                     tracing::warn!("{message}");
                 }
                 let urgent = changed && URGENT.contains(&key.kind.as_str());
-                if honoured {
-                    state.objects.insert(key, status);
-                } else {
-                    state.objects.remove(&key);
-                }
+                state.objects.insert(key, status);
                 urgent
             }
             Change::Refused { key, status } => {
-                let last_good = !state.world.resources_of(&key).is_empty();
+                let last_good = state.world.has(&key);
                 let kept = if last_good { "; its last good version stays in force" } else { "" };
                 for message in &status.messages {
                     tracing::error!("{message}{kept}");

@@ -1,13 +1,25 @@
 //! The control plane's program.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use leno_control::app::App;
 use leno_control::boot::Settings;
 use leno_kit::log::{self, Format};
 use leno_kit::signal::Ending;
 
-fn main() -> anyhow::Result<()> {
-    let settings = Settings::parse();
+fn main() -> ExitCode {
+    match start(Settings::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line: whoever reads it wants the reason, not a backtrace.
+            eprintln!("leno-control: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(settings: Settings) -> anyhow::Result<()> {
     log::init(&settings.log, if settings.log_json { Format::Json } else { Format::Text })?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(settings))
 }

@@ -37,7 +37,7 @@ pub enum Change {
     Accepted {
         /// Which.
         key: ObjectKey,
-        /// What it says; empty for kinds that are not for the mesh.
+        /// What it says.
         pieces: Vec<Lowered>,
         /// Where it stands, and warnings.
         status: ObjectStatus,
@@ -67,20 +67,21 @@ pub fn key_of(object: &Object) -> ObjectKey {
     }
 }
 
-/// Judges one object.
+/// Judges one object; `None` for kinds that are not for the mesh.
 #[must_use]
-pub fn judge(object: &Object, context: &LowerContext) -> Change {
+pub fn judge(object: &Object, context: &LowerContext) -> Option<Change> {
     let key = key_of(object);
     let source = object.position.to_string();
     let texts = |diagnostics: Vec<leno_config::Diagnostic>| diagnostics.iter().map(ToString::to_string).collect();
     match leno_config::lower(object, context) {
+        Ok((pieces, _)) if pieces.is_empty() && !leno_config::lower::is_lowered(object) => None,
         Ok((pieces, warnings)) => {
             let status = ObjectStatus { source, state: ObjectState::Accepted, messages: texts(warnings) };
-            Change::Accepted { key, pieces, status }
+            Some(Change::Accepted { key, pieces, status })
         }
         Err(diagnostics) => {
             let status = ObjectStatus { source, state: ObjectState::Refused, messages: texts(diagnostics) };
-            Change::Refused { key, status }
+            Some(Change::Refused { key, status })
         }
     }
 }

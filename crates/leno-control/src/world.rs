@@ -133,6 +133,12 @@ impl World {
         self.set(key, Vec::new())
     }
 
+    /// Whether some version of an object is in force.
+    #[must_use]
+    pub fn has(&self, key: &ObjectKey) -> bool {
+        self.objects.contains_key(key)
+    }
+
     /// What may have changed since the last call.
     pub fn take_touched(&mut self) -> Touched {
         std::mem::take(&mut self.touched)

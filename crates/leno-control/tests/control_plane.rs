@@ -56,7 +56,9 @@ async fn a_changed_file_reaches_a_proxy_and_a_bad_one_changes_nothing() {
     // Not even YAML.
     control.write("vs.yaml", "a: [");
     control
-        .object("VirtualService", "reviews", |o| o["messages"][0].as_str().is_some_and(|m| m.contains("vs.yaml:1")))
+        .object("VirtualService", "reviews", |o| {
+            o["messages"][0].as_str().is_some_and(|m| m.contains("not valid YAML"))
+        })
         .await;
     control.write("vs.yaml", &virtual_service(60));
     assert_eq!(weights(&update(&mut events).await), [60, 40]);

@@ -1,5 +1,13 @@
 //! Generated messages and gRPC stubs (`proto/` at the root of the repository).
-#![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, rustdoc::all)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::pedantic,
+    clippy::nursery,
+    rustdoc::all
+)]
 
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/protos.rs"));

@@ -22,6 +22,8 @@ mod tests;
 pub const MAX_SUBSCRIPTIONS: usize = 200_000;
 /// Length of a name; Kubernetes' own limits stay below (two DNS labels of 63 and 253).
 pub const MAX_NAME: usize = 512;
+/// Responses of one kind that a proxy may leave unanswered before the oldest is forgotten.
+const MAX_IN_FLIGHT: usize = 4096;
 /// Size after which a response is cut and the rest goes into the next one.
 const RESPONSE_BYTES: usize = 1 << 20;
 
@@ -251,6 +253,9 @@ impl KindState {
         *last_nonce += 1;
         let nonce = last_nonce.to_string();
         self.sent += draft.keys.len() as u64;
+        if self.in_flight.len() >= MAX_IN_FLIGHT {
+            self.in_flight.pop_front();
+        }
         self.in_flight.push_back(InFlight { nonce: nonce.clone(), keys: draft.keys });
         DeltaDiscoveryResponse {
             system_version_info: String::new(),

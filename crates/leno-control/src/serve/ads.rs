@@ -24,6 +24,8 @@ use crate::hub::{Hub, Push};
 
 /// Responses that wait for a slow proxy before its task does.
 const QUEUE: usize = 8;
+/// Pushes that a proxy may leave unanswered before the oldest counts in no statistics.
+const MAX_IN_FLIGHT: usize = 1024;
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -154,6 +156,9 @@ impl ProxyStream {
             if let Some(kind) = ResourceKind::from_type_url(&response.type_url) {
                 self.ads.hub.metrics.pushed(kind);
                 if let Some(at) = at {
+                    if self.in_flight.len() >= MAX_IN_FLIGHT {
+                        self.in_flight.pop_front();
+                    }
                     self.in_flight.push_back((kind, response.nonce.clone(), at));
                 }
             }
@@ -170,10 +175,10 @@ impl ProxyStream {
             |(kind, nonce, _): &(ResourceKind, String, Instant)| *kind == settled.kind && *nonce == settled.nonce;
         if let Some(at) = self.in_flight.iter().position(is_it) {
             // The proxy answers in order: what came before and was never answered will not be.
-            if let Some((_, _, since)) = self.in_flight.drain(..=at).next_back() {
-                if settled.refused.is_empty() {
-                    metrics.converged(since.elapsed());
-                }
+            if let Some((_, _, since)) = self.in_flight.drain(..=at).next_back()
+                && settled.refused.is_empty()
+            {
+                metrics.converged(since.elapsed());
             }
         }
         if !settled.refused.is_empty() {

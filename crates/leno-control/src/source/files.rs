@@ -44,7 +44,9 @@ struct FileState {
 impl Files {
     /// Nothing read yet. `root` must be a directory when it is.
     #[must_use]
-    pub fn new(root: PathBuf, context: LowerContext) -> Self {
+    pub fn new(root: &Path, context: LowerContext) -> Self {
+        // Events name absolute paths.
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
         Self { root, context, files: BTreeMap::new(), owners: HashMap::new() }
     }
 
@@ -87,7 +89,8 @@ impl Files {
             self.read(&path, &mut batch, &mut orphans);
         }
         // Objects given up by files that were read again may be waited for elsewhere.
-        let heirs: BTreeSet<PathBuf> = orphans.iter().flat_map(|key| self.shadows_of(key)).collect();
+        let waited_for = orphans.iter().filter(|key| !self.owners.contains_key(*key));
+        let heirs: BTreeSet<PathBuf> = waited_for.flat_map(|key| self.shadows_of(key)).collect();
         for path in heirs {
             self.read(&path, &mut batch, &mut orphans);
         }
@@ -129,7 +132,7 @@ impl Files {
                 _ => {
                     self.owners.insert(key.clone(), path.to_owned());
                     state.owned.insert(key);
-                    batch.changes.push(judge(object, &self.context));
+                    batch.changes.extend(judge(object, &self.context));
                 }
             }
         }

@@ -23,7 +23,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio_rustls::TlsConnector;
 
 /// Two pods behind a service, and the pod that calls them.
-pub const MESH: &str = r#"
+pub(crate) const MESH: &str = r#"
 apiVersion: v1
 kind: Service
 metadata: { name: reviews, namespace: shop }
@@ -70,7 +70,7 @@ endpoints:
 "#;
 
 /// Two subsets.
-pub const DESTINATION_RULE: &str = r#"
+pub(crate) const DESTINATION_RULE: &str = r#"
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: { name: reviews, namespace: shop }
@@ -82,7 +82,7 @@ spec:
 "#;
 
 /// `first` percent to v1, the rest to v2.
-pub fn virtual_service(first: u32) -> String {
+pub(crate) fn virtual_service(first: u32) -> String {
     format!(
         "apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -101,20 +101,20 @@ spec:
 }
 
 /// What a pod's token is issued for.
-pub fn request<'r>(pod: &'r str, namespace: &'r str, account: &'r str) -> TokenRequest<'r> {
+pub(crate) fn request<'r>(pod: &'r str, namespace: &'r str, account: &'r str) -> TokenRequest<'r> {
     TokenRequest { namespace, account, pod, pod_uid: "uid", audience: TOKEN_AUDIENCE }
 }
 
 /// A running control plane with its folder and keys.
-pub struct Control {
+pub(crate) struct Control {
     app: App,
     folder: TempDir,
-    pub signer: TokenSigner,
-    pub roots: Roots,
+    pub(crate) signer: TokenSigner,
+    pub(crate) roots: Roots,
 }
 
 /// Settings for a folder, on any free ports.
-pub fn settings(folder: &Path) -> Settings {
+pub(crate) fn settings(folder: &Path) -> Settings {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     Settings {
         config: folder.to_owned(),
@@ -130,7 +130,7 @@ pub fn settings(folder: &Path) -> Settings {
 }
 
 impl Control {
-    pub async fn start(files: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for part in ["config", "ca"] {
             std::fs::create_dir(folder.path().join(part)).unwrap();
@@ -155,7 +155,7 @@ impl Control {
     }
 
     /// Stops it, changes something, and starts it again on the same address.
-    pub async fn restart_with(self, change: impl FnOnce(&Self)) -> Self {
+    pub(crate) async fn restart_with(self, change: impl FnOnce(&Self)) -> Self {
         change(&self);
         let Self { app, folder, signer, .. } = self;
         let at = app.xds;
@@ -163,34 +163,34 @@ impl Control {
         Self::run(folder, signer, Some(at)).await
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let start = std::time::Instant::now();
         self.app.shutdown().await;
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     }
 
     /// Writes a file in the way of `leno local`: beside, then renamed.
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let config = self.folder.path().join("config");
         std::fs::write(config.join(".new"), text).unwrap();
         std::fs::rename(config.join(".new"), config.join(name)).unwrap();
     }
 
-    pub fn remove(&self, name: &str) {
+    pub(crate) fn remove(&self, name: &str) {
         std::fs::remove_file(self.folder.path().join("config").join(name)).unwrap();
     }
 
-    pub fn token(&self, pod: &str, namespace: &str, account: &str) -> String {
+    pub(crate) fn token(&self, pod: &str, namespace: &str, account: &str) -> String {
         let now = std::time::SystemTime::now();
         self.signer.issue(request(pod, namespace, account), now, Duration::from_secs(600)).unwrap()
     }
 
-    pub fn proxy(&self, pod: &str, namespace: &str, account: &str) -> (Client, Receiver<Event>) {
+    pub(crate) fn proxy(&self, pod: &str, namespace: &str, account: &str) -> (Client, Receiver<Event>) {
         let token = self.token(pod, namespace, account);
         self.proxy_with(pod, namespace, move || Ok(token.clone()))
     }
 
-    pub fn proxy_with(
+    pub(crate) fn proxy_with(
         &self,
         pod: &str,
         namespace: &str,
@@ -217,12 +217,12 @@ impl Control {
         })
     }
 
-    pub async fn channel(&self) -> tonic::transport::Channel {
+    pub(crate) async fn channel(&self) -> tonic::transport::Channel {
         connect(&self.connector(), Timing::default()).await.unwrap()
     }
 
     /// Body of a GET on the monitoring port.
-    pub async fn text(&self, path: &str) -> String {
+    pub(crate) async fn text(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.app.monitoring).await.unwrap();
         let request = format!("GET {path} HTTP/1.0\r\nHost: control\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -231,12 +231,12 @@ impl Control {
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 
-    pub async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         serde_json::from_str(&self.text(path).await).unwrap()
     }
 
     /// The report on an object, once it is as wanted.
-    pub async fn object(&self, kind: &str, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn object(&self, kind: &str, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         for _ in 0..200 {
             let report = self.get(&format!("/leno/v1/objects?kind={kind}&name={name}")).await;
             if let Some(object) = report["objects"].get(0).filter(|o| wanted(o)) {
@@ -248,14 +248,14 @@ impl Control {
     }
 }
 
-pub async fn update(events: &mut Receiver<Event>) -> Resource {
+pub(crate) async fn update(events: &mut Receiver<Event>) -> Resource {
     match tokio::time::timeout(Duration::from_secs(5), events.recv()).await {
         Ok(Some(Event::Update(_, resource, _))) => resource,
         other => panic!("{other:?}"),
     }
 }
 
-pub async fn absent(events: &mut Receiver<Event>) -> ResourceName {
+pub(crate) async fn absent(events: &mut Receiver<Event>) -> ResourceName {
     match tokio::time::timeout(Duration::from_secs(5), events.recv()).await {
         Ok(Some(Event::Absent(name))) => name,
         other => panic!("{other:?}"),

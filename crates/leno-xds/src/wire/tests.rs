@@ -13,7 +13,7 @@ proptest! {
     #[test]
     fn what_is_encoded_decodes_to_the_same(resource in strategy::resource()) {
         let bytes = resource.encode();
-        prop_assert_eq!(Resource::decode(resource.kind(), &bytes).unwrap(), resource.clone());
+        prop_assert_eq!(&Resource::decode(resource.kind(), &bytes).unwrap(), &resource);
         prop_assert_eq!(resource.encode(), bytes);
     }
 

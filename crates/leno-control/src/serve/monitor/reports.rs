@@ -127,7 +127,7 @@ pub(super) fn objects(monitor: &Monitor, filter: &Filter) -> Value {
             "name": key.name,
             "source": status.source,
             "state": status.state,
-            "in_force": status.state == ObjectState::Accepted || !names.is_empty(),
+            "in_force": status.state == ObjectState::Accepted || state.world.has(key),
             "messages": status.messages,
             "live": users.iter().filter(|live| **live).count(),
             "of": users.len(),
