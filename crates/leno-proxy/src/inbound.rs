@@ -23,6 +23,7 @@ use crate::cluster::{Cluster, lock};
 use crate::datapath::{DataPath, Destination};
 use crate::detect::{self, First, Prefixed, Race, Spoken};
 use crate::discovery::{Lookup, Own};
+use crate::http::body::Head;
 use crate::http::phase::facts::Downstream;
 use crate::http::phase::peer;
 use crate::http::{pipeline, serve as serve_http};
@@ -97,6 +98,12 @@ impl Inbound {
     #[must_use]
     pub const fn downstream(&self) -> &Downstream {
         &self.downstream
+    }
+
+    /// Whether the request is a probe that the pod declares, from its node.
+    #[must_use]
+    pub fn is_probe(&self, head: &Head) -> bool {
+        self.peer_id.is_none() && self.declared.as_ref().is_some_and(|p| p.admits(&head.method, head.uri.path()))
     }
 
     /// Who calls: as its sidecar told, else as its address is known.

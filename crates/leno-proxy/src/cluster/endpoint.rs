@@ -228,7 +228,7 @@ impl Endpoint {
 
     /// HTTP/1.1 over mutual TLS, to a sidecar that does not multiplex.
     async fn send_foreign(&self, dialer: &Dialer, request: Request, limits: &Limits) -> Result<Answer, SendError> {
-        self.send_http1(dialer, crate::http::upstream::for_http1(request), limits).await
+        self.send_http1(dialer, crate::http::upstream::for_http1(request, self.addr), limits).await
     }
 
     async fn send_tunnel(&self, dialer: &Dialer, request: Request, limits: &Limits) -> Result<Answer, SendError> {

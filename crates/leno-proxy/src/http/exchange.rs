@@ -121,7 +121,8 @@ impl Exchange {
             return;
         }
         self.finished = true;
-        let received = self.request.take().map_or(0, |m| m.bytes());
+        let (received, messages) = self.request.take().map_or((0, 0), |m| (m.bytes(), m.messages()));
+        self.record.request_messages = messages;
         self.record.request_bytes = received + self.request_bytes.load(Ordering::Relaxed);
         self.record.response_bytes = self.response_bytes.load(Ordering::Relaxed);
         self.record.duration = self.started.elapsed();

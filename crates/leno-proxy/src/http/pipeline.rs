@@ -9,6 +9,7 @@ use leno_core::id::Direction;
 
 use super::body::{Head, Request, Response};
 use super::exchange::Exchange;
+use super::heads;
 use super::phase::{admit, direct, edit, facts, fault, forward, mirror, peer, route};
 use super::replay::Replay;
 use super::reply::Reply;
@@ -22,7 +23,8 @@ pub async fn outbound(from: Arc<Outbound>, request: Request) -> Response {
     let app = &from.path.app;
     let mut exchange = Exchange::begin(Direction::Outbound, app.telemetry.clone(), app.drain.hold());
     let tunnel = take_tunnel(&mut head);
-    let outcome = outbound_phases(&from, &mut exchange, head, Replay::new(body), tunnel.is_some()).await;
+    let body = Replay::new(body, heads::is_grpc(&head.headers));
+    let outcome = outbound_phases(&from, &mut exchange, head, body, tunnel.is_some()).await;
     conclude(exchange, outcome, tunnel)
 }
 
@@ -53,7 +55,8 @@ pub async fn inbound(from: Arc<Inbound>, request: Request) -> Response {
     let app = &from.path.app;
     let mut exchange = Exchange::begin(Direction::Inbound, app.telemetry.clone(), app.drain.hold());
     let tunnel = take_tunnel(&mut head);
-    let outcome = inbound_phases(&from, &mut exchange, head, Replay::new(body), tunnel.is_some()).await;
+    let body = Replay::new(body, heads::is_grpc(&head.headers));
+    let outcome = inbound_phases(&from, &mut exchange, head, body, tunnel.is_some()).await;
     conclude(exchange, outcome, tunnel)
 }
 
@@ -65,7 +68,7 @@ async fn inbound_phases(
     tunnel: bool,
 ) -> Result<forward::Forwarded, Reply> {
     facts::read(exchange, &mut head, from.downstream())?;
-    if from.declared.as_ref().is_some_and(|p| from.peer_id.is_none() && p.admits(&head.method, head.uri.path())) {
+    if from.is_probe(&head) {
         exchange.hush();
     }
     let native = peer::read(from, exchange, &mut head);

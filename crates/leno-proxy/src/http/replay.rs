@@ -11,6 +11,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::oneshot;
 
 use super::body::{Body, BodyError};
+use super::exchange::Messages;
 
 /// Bytes kept for sending again. What is larger streams through and cannot be retried once it started.
 pub const REPLAY_LIMIT: usize = 64 * 1024;
@@ -30,6 +31,8 @@ struct State {
     /// Index of the kept frame that the current attempt reads next.
     next: usize,
     seen_bytes: u64,
+    /// Counts gRPC messages, where it is gRPC.
+    messages: Option<Messages>,
     /// The source gave its last frame.
     ended: bool,
     /// Frames are kept; false once too many passed or an answer was accepted.
@@ -44,7 +47,7 @@ struct State {
 impl Replay {
     /// Takes over a request's body. A request without a body costs nothing.
     #[must_use]
-    pub fn new(body: Body) -> Self {
+    pub fn new(body: Body, grpc: bool) -> Self {
         if body.is_end_stream() {
             return Self(None);
         }
@@ -56,6 +59,7 @@ impl Replay {
             copies: Vec::new(),
             next: 0,
             seen_bytes: 0,
+            messages: grpc.then(Messages::default),
             ended: false,
             keeping: true,
             lossy: false,
@@ -127,6 +131,12 @@ impl Meter {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.0.received().0
+    }
+
+    /// gRPC messages received from the client.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.0.0.as_ref().and_then(|s| lock(s).messages.as_ref().map(|m| m.count)).unwrap_or(0)
     }
 
     /// Whether the client has sent its whole body.
@@ -224,6 +234,9 @@ impl State {
         }
         let Some(data) = frame.data_ref() else { return };
         self.seen_bytes += data.len() as u64;
+        if let Some(messages) = &mut self.messages {
+            messages.pass(data);
+        }
         if self.keeping && self.kept_bytes + data.len() <= REPLAY_LIMIT {
             self.kept_bytes += data.len();
             self.kept.push_back(data.clone());

@@ -29,20 +29,24 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
+        .keep_alive(!drain.is_draining())
         .max_buf_size(HEAD_LIMIT * 2)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
+    let calm = drain.is_draining();
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = drain.started() => {
+        // Accepted while draining, by a client that has not heard of it: it is served as long as there is time.
+        () = drain.started(), if !calm => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection.as_mut() => ended,
                 () = drain.forced() => return,
             }
         }
+        () = drain.forced() => return,
     };
     note(ended);
 }
@@ -67,16 +71,19 @@ where
         .max_concurrent_streams(STREAMS)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(io), service);
+    let calm = drain.is_draining();
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = drain.started() => {
+        // Accepted while draining, by a client that has not heard of it: it is served as long as there is time.
+        () = drain.started(), if !calm => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection.as_mut() => ended,
                 () = drain.forced() => return,
             }
         }
+        () = drain.forced() => return,
     };
     note(ended);
 }

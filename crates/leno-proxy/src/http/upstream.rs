@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Uri, Version};
+use http::{HeaderValue, Method, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -17,15 +17,24 @@ use super::tunnel::Tunnel;
 use crate::cluster::http_pool::Lease;
 use crate::cluster::mux::Ticket;
 
-/// The form of HTTP/1.1: path alone in the request line, authority in `Host`.
+/// The form of HTTP/1.1: path alone in the request line, authority in `Host`. `fallback` stands in where an HTTP/1.0
+/// client named no host.
 #[must_use]
-pub fn for_http1(mut request: Request) -> Request {
+pub fn for_http1(mut request: Request, fallback: SocketAddr) -> Request {
     *request.version_mut() = Version::HTTP_11;
+    if request.method() == Method::CONNECT {
+        return request;
+    }
     let uri = std::mem::take(request.uri_mut());
     let mut parts = uri.into_parts();
     if let Some(authority) = parts.authority.take()
         && !request.headers().contains_key(HOST)
         && let Ok(value) = HeaderValue::from_str(authority.as_str())
+    {
+        request.headers_mut().insert(HOST, value);
+    }
+    if !request.headers().contains_key(HOST)
+        && let Ok(value) = HeaderValue::try_from(fallback.to_string())
     {
         request.headers_mut().insert(HOST, value);
     }

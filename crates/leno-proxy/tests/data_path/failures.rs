@@ -197,3 +197,64 @@ async fn pods_replaced_under_load_fail_no_request() {
     }
     assert_eq!(load.await.expect("the load ends"), 0);
 }
+
+#[tokio::test]
+async fn a_sidecar_that_drains_under_load_fails_no_request() {
+    let mut scene = Scene::new(Protocol::Http);
+    let mut triggers = Vec::new();
+    for _ in 0..3 {
+        let (trigger, drain) = leno_kit::drain::channel();
+        triggers.push(trigger);
+        let sidecar = Sidecar { drain, ..Sidecar::strict() };
+        let pod = app(|_| async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Response::new(Full::from("x"))
+        });
+        scene = scene.meshed_pod(pod.await, "v1", sidecar).await;
+    }
+    let client = Arc::new(scene.start().await);
+    let load = {
+        let client = Arc::clone(&client);
+        tokio::spawn(async move {
+            let mut statuses = std::collections::BTreeMap::new();
+            for i in 0..80 {
+                let method = if i % 2 == 0 { "GET" } else { "POST" };
+                let all = (0..10).map(|_| client.send(request(method, "/")));
+                for answer in futures::future::join_all(all).await {
+                    *statuses.entry((answer.status, answer.body)).or_insert(0) += 1;
+                }
+            }
+            statuses
+        })
+    };
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let last = triggers.pop();
+    for (place, trigger) in triggers.into_iter().enumerate() {
+        // As in a cluster: it drains, others learn that it goes, and at last it is gone.
+        let draining = tokio::spawn(trigger.drain(Duration::from_millis(100), Duration::from_secs(5)));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        client.set_endpoints(client.endpoints[place + 1..].to_vec());
+        assert!(draining.await.expect("drained"), "all that was under way ended by itself");
+    }
+    let statuses = load.await.expect("the load ends");
+    assert_eq!(statuses, [((200, "x".to_owned()), 800)].into());
+    drop(last);
+}
+
+#[tokio::test]
+async fn connections_that_the_application_closed_while_idle_fail_no_request() {
+    // Closes each connection after its first answer, without saying so before.
+    let closing = raw(|mut stream| async move {
+        use tokio::io::AsyncWriteExt;
+        let mut buffer = [0; 1024];
+        let _ = stream.read(&mut buffer).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    })
+    .await;
+    let plain = Scene::new(Protocol::Http).plain_pod(closing, "v1").start().await;
+    let meshed = Scene::new(Protocol::Http).meshed_pod(closing, "v1", Sidecar::strict()).await.start().await;
+    for _ in 0..30 {
+        assert_eq!(plain.get("/").await.body, "ok");
+        assert_eq!(meshed.send(request("POST", "/")).await.body, "ok");
+    }
+}

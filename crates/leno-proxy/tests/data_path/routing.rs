@@ -209,3 +209,30 @@ async fn a_destination_that_does_not_exist_is_said_so() {
     let answer = client.get("/").await;
     assert_eq!((answer.status, answer.header("leno-reason")), (503, "cluster_not_found"));
 }
+
+#[tokio::test]
+async fn a_cookie_makes_a_client_stick_to_its_pod() {
+    let key = HashKey::Cookie { name: "stick".into(), path: "/".into(), ttl: Some(Duration::from_secs(60)) };
+    let balancer = Balancer::ConsistentHash { key, minimum_ring_size: 1024 };
+    let rule = DestinationRule {
+        policy: TrafficPolicy { balancer: Some(balancer), ..TrafficPolicy::default() },
+        ..DestinationRule::default()
+    };
+    let client = Scene::new(Protocol::Http)
+        .rule(rule)
+        .plain_pod(named("a", counter()).await, "v1")
+        .plain_pod(named("b", counter()).await, "v1")
+        .start()
+        .await;
+    for _ in 0..8 {
+        let first = client.get("/").await;
+        let cookie = first.header("set-cookie").split(';').next().expect("a cookie").to_owned();
+        assert!(cookie.starts_with("stick="), "{first:?}");
+        for _ in 0..3 {
+            let mut again = request("GET", "/");
+            again.headers_mut().insert("cookie", cookie.parse().expect("a value"));
+            let answer = client.send(again).await;
+            assert_eq!((answer.body.as_str(), answer.header("set-cookie")), (first.body.as_str(), ""));
+        }
+    }
+}

@@ -23,6 +23,9 @@ pub fn request(from: &Inbound, exchange: &mut Exchange, request: &Head) -> Resul
                 .with_status(403))
         };
     }
+    if from.is_probe(request) {
+        return Ok(());
+    }
     let own = from.path.app.discovery.own();
     let policies = [&*own.policies, &*own.root_policies];
     if policies.iter().all(|p| p.authorization.is_empty()) {

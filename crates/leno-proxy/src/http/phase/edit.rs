@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use http::header::{HOST, HeaderName};
+use http::header::{HOST, HeaderName, SET_COOKIE};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Uri};
 use leno_core::Reason;
@@ -65,6 +65,9 @@ pub fn response(chosen: &Chosen, head: &Head, exchange: &Exchange, response: &mu
     if let Some(took) = exchange.record.upstream_time {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         response.headers_mut().insert(SERVICE_TIME, HeaderValue::from(millis));
+    }
+    if let Some(cookie) = &chosen.set_cookie {
+        response.headers_mut().append(SET_COOKIE, cookie.clone());
     }
     direct::cors_headers(chosen, &head.headers, response.headers_mut());
     if let Some(backend) = chosen.backend() {

@@ -244,7 +244,7 @@ pub fn shape(
         if endpoint.is_mutual() {
             request.headers_mut().insert(PEER, from.path.me_header());
         }
-        return (for_http1(request), Wire::Tunnel);
+        return (for_http1(request, endpoint.addr), Wire::Tunnel);
     }
     if endpoint.is_mutual() {
         request.headers_mut().insert(PEER, from.path.me_header());
@@ -256,7 +256,7 @@ pub fn shape(
     if native {
         return (for_http2(request, authority, endpoint.addr), Wire::Http2);
     }
-    (for_http1(request), Wire::Http1)
+    (for_http1(request, endpoint.addr), Wire::Http1)
 }
 
 /// Sends a request to this pod's application. It is repeated only where the application cannot have seen it: a
@@ -286,9 +286,9 @@ pub async fn to_app(
         let named = head.uri.authority().map(ToString::to_string);
         let authority = named.unwrap_or_else(|| heads::text(&head.headers, &http::header::HOST).to_owned());
         let (request, wire) = match (tunnel, native) {
-            (true, _) => (for_http1(request), Wire::Tunnel),
+            (true, _) => (for_http1(request, endpoint.addr), Wire::Tunnel),
             (false, true) => (for_http2(request, &authority, endpoint.addr), Wire::Http2),
-            (false, false) => (for_http1(request), Wire::Http1),
+            (false, false) => (for_http1(request, endpoint.addr), Wire::Http1),
         };
         match endpoint.send(cluster.dialer(), request, wire, &limits).await {
             Ok(Answer { response, tunnel, local }) => {

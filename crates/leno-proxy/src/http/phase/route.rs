@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use http::HeaderValue;
 use leno_core::Reason;
 use leno_core::decide::balance::hash_key;
 use leno_core::decide::route::{self as decide, RequestFacts, RouteDecision};
@@ -29,6 +30,8 @@ pub struct Chosen {
     pub pinned: Option<Arc<Endpoint>>,
     /// What a consistent hash is taken of.
     pub hash: Option<u64>,
+    /// A cookie that makes the client stick to its endpoint, where it has none yet.
+    pub set_cookie: Option<HeaderValue>,
 }
 
 #[derive(Clone, Debug)]
@@ -122,7 +125,14 @@ pub async fn choose(from: &Outbound, exchange: &mut Exchange, request: &Head) ->
         if let Some(service) = &cluster.service {
             exchange.record.service = Some(Arc::clone(service));
         }
-        chosen.hash = cluster.set().hash_key().and_then(|k| hash(k, from.downstream().client, request));
+        let set = cluster.set();
+        if let Some(key) = set.hash_key() {
+            chosen.hash = hash(key, from.downstream().client, request);
+            if chosen.hash.is_none() {
+                (chosen.hash, chosen.set_cookie) = new_cookie(key);
+            }
+        }
+        drop(set);
         if pinned {
             chosen.pinned = pin(from, cluster);
         }
@@ -225,6 +235,17 @@ fn hash(key: &HashKey, client: SocketAddr, request: &Head) -> Option<u64> {
         HashKey::SourceIp => of(&client.ip().to_string()),
         HashKey::Cookie { name, .. } => cookie(request, name).and_then(of),
     }
+}
+
+/// A cookie for a client that has none, where the rule gives it a life.
+fn new_cookie(key: &HashKey) -> (Option<u64>, Option<HeaderValue>) {
+    let HashKey::Cookie { name, path, ttl: Some(ttl) } = key else { return (None, None) };
+    let value = format!("{:016x}", rand::random::<u64>());
+    let path = if path.is_empty() { "/" } else { path };
+    // A life of 0 is the browser's session.
+    let age = if ttl.is_zero() { String::new() } else { format!("; Max-Age={}", ttl.as_secs()) };
+    let cookie = HeaderValue::try_from(format!("{name}={value}{age}; Path={path}; HttpOnly"));
+    (Some(hash_key(value.as_bytes())), cookie.ok())
 }
 
 fn cookie<'r>(request: &'r Head, name: &str) -> Option<&'r str> {
