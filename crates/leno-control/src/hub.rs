@@ -9,13 +9,16 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use leno_xds::snapshot::Snapshot;
-use leno_xds::wire::ResourceName;
+use leno_xds::wire::{ResourceKind, ResourceName};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::build::Refresher;
 use crate::metrics::Metrics;
 use crate::source::{Batch, Change, ObjectState, ObjectStatus};
 use crate::world::{ObjectKey, World};
+
+#[cfg(test)]
+mod tests;
 
 /// A change that is not about endpoints waits so long for others to come, so that objects that are applied together
 /// take effect together.
@@ -80,8 +83,12 @@ impl Hub {
             state: RwLock::new(state),
             metrics: Metrics::default(),
         });
+        let start = Instant::now();
         hub.apply(first);
-        hub.push(Instant::now());
+        hub.push(start);
+        let snapshot = hub.snapshot();
+        let resources: usize = ResourceKind::ALL.into_iter().map(|kind| snapshot.len(kind)).sum();
+        tracing::info!(objects = hub.state().objects.len(), resources, took = ?start.elapsed(), "configuration in force");
         hub
     }
 

@@ -136,6 +136,17 @@ fn the_oldest_service_has_a_port_that_several_name() {
 }
 
 #[test]
+fn the_oldest_service_has_an_address_that_several_claim() {
+    let Lowered::Service(mut old) = service("shop", "zz-old", 1, "cart") else { panic!() };
+    old.created = -1;
+    let world = world(&[("Service", service("shop", "aa-new", 1, "cart")), ("Service", Lowered::Service(old))]);
+    let Some(Resource::Address(a)) = get(&world, ResourceKind::Address, "10.96.0.1") else { panic!() };
+    assert_eq!(a.target, AddressTarget::Service(ServiceId::new("shop", "zz-old")));
+    let claimants = ["zz-old", "aa-new"].map(|name| ServiceId::new("shop", name)).to_vec();
+    assert_eq!(world.services().clashes(), [(IpAddr::from([10, 96, 0, 1]), claimants)]);
+}
+
+#[test]
 fn tables_stand_by_rank_then_age_then_name() {
     let tables = [("split", 1, 0), ("vs-new", 0, 9), ("vs-b", 0, 3), ("vs-a", 0, 3)];
     let mut world = World::new("cluster.local");

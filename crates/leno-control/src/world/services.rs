@@ -62,6 +62,21 @@ impl Services {
         self.vips.get(&ip)?.iter().filter_map(|id| self.specs.get(id)).min_by(|a, b| age(a).cmp(&age(b)))
     }
 
+    /// Virtual IPs that several services claim, the one that has it first.
+    #[must_use]
+    pub fn clashes(&self) -> Vec<(IpAddr, Vec<ServiceId>)> {
+        let shared = self.vips.iter().filter(|(_, claimants)| claimants.len() > 1);
+        let mut clashes: Vec<_> = shared
+            .map(|(ip, claimants)| {
+                let mut specs: Vec<_> = claimants.iter().filter_map(|id| self.specs.get(id)).collect();
+                specs.sort_by(|a, b| age(a).cmp(&age(b)));
+                (*ip, specs.into_iter().map(|s| s.id.clone()).collect())
+            })
+            .collect();
+        clashes.sort_unstable();
+        clashes
+    }
+
     /// Slices of a service, by name.
     pub fn slices(&self, id: &ServiceId) -> impl Iterator<Item = &Arc<Slice>> {
         self.slices.get(id).into_iter().flat_map(BTreeMap::values)

@@ -134,10 +134,15 @@ pub(super) fn objects(monitor: &Monitor, filter: &Filter) -> Value {
         })
     };
     let unbuilt = state.unbuilt().iter().map(|(name, why)| json!({ "resource": name.to_string(), "problem": why }));
+    let clashes = state.world.services().clashes().into_iter().map(|(ip, claimants)| {
+        let claimants: Vec<String> = claimants.iter().map(ToString::to_string).collect();
+        json!({ "address": ip, "services": claimants })
+    });
     json!({
         "objects": shown.iter().map(report).collect::<Vec<_>>(),
         "files": state.faults.iter().map(|(file, problems)| json!({ "file": file, "problems": problems })).collect::<Vec<_>>(),
         "unbuilt": unbuilt.collect::<Vec<_>>(),
+        "clashes": clashes.collect::<Vec<_>>(),
     })
 }
 
