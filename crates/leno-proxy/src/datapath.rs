@@ -17,13 +17,16 @@ use crate::cluster::{Clusters, lock};
 use crate::telemetry::PeerInfo;
 use crate::tls::Dialer;
 
+/// Tells where an accepted connection was going.
+type Find = Arc<dyn Fn(&TcpStream) -> Option<OrigDst> + Send + Sync>;
+
 /// How a listener learns where a connection was going.
 #[derive(Clone)]
 pub enum Destination {
     /// From the kernel, which redirected it here.
     Intercepted,
     /// From the caller: for tests, and for listeners that stand for one address.
-    Given(Arc<dyn Fn(&TcpStream) -> Option<OrigDst> + Send + Sync>),
+    Given(Find),
 }
 
 impl Destination {

@@ -35,7 +35,7 @@ async fn outbound_phases(
     body: Replay,
     tunnel: bool,
 ) -> Result<forward::Forwarded, Reply> {
-    facts::read(exchange, &mut head, from.downstream())?;
+    facts::read(exchange, &mut head, from.downstream());
     let mut chosen = route::choose(from, exchange, &head).await?;
     direct::preflight(&chosen, &head)?;
     fault::inject(&chosen, exchange).await?;
@@ -67,7 +67,7 @@ async fn inbound_phases(
     body: Replay,
     tunnel: bool,
 ) -> Result<forward::Forwarded, Reply> {
-    facts::read(exchange, &mut head, from.downstream())?;
+    facts::read(exchange, &mut head, from.downstream());
     if from.is_probe(&head) {
         exchange.hush();
     }

@@ -19,7 +19,7 @@ pub struct Reply {
     /// gRPC status, where it is not the one that follows from the HTTP status.
     pub grpc_status: Option<u32>,
     /// More headers.
-    pub headers: HeaderMap,
+    pub headers: Box<HeaderMap>,
     /// Body; the reason's sentence where it is `None`.
     pub body: Option<String>,
     /// More words for the log and for the body.
@@ -31,7 +31,7 @@ impl Reply {
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         let status = if reason.status() == 0 { 503 } else { reason.status() };
-        Self { reason, status, grpc_status: None, headers: HeaderMap::new(), body: None, detail: detail.into() }
+        Self { reason, status, grpc_status: None, headers: Box::default(), body: None, detail: detail.into() }
     }
 
     /// With another status.
@@ -63,7 +63,7 @@ impl Reply {
             }
         });
         let mut response = Response::new(Body::empty());
-        *response.headers_mut() = self.headers;
+        *response.headers_mut() = *self.headers;
         if failed {
             response.headers_mut().insert(REASON, reason_value(self.reason));
         }

@@ -31,7 +31,7 @@ use leno_xds::wire::Resource;
 use tokio::net::{TcpListener, TcpStream};
 
 /// A mesh with one service, `web` in namespace `shop`, and a client pod.
-pub struct Scene {
+pub(crate) struct Scene {
     authority: Arc<Authority>,
     service: Service,
     endpoints: Vec<Endpoint>,
@@ -40,22 +40,22 @@ pub struct Scene {
 }
 
 /// The client's sidecar, running.
-pub struct Client {
-    pub live: Live,
-    pub path: Arc<DataPath>,
-    pub endpoints: Vec<Endpoint>,
+pub(crate) struct Client {
+    pub(crate) live: Live,
+    pub(crate) path: Arc<DataPath>,
+    pub(crate) endpoints: Vec<Endpoint>,
     addr: SocketAddr,
 }
 
 /// Test apps count their requests here.
-pub type Counter = Arc<AtomicUsize>;
+pub(crate) type Counter = Arc<AtomicUsize>;
 
-pub fn counter() -> Counter {
+pub(crate) fn counter() -> Counter {
     Arc::default()
 }
 
 /// An address for one more pod: 127.N.0.M, fresh for each call in this process.
-pub fn fresh_ip(net: u8) -> IpAddr {
+pub(crate) fn fresh_ip(net: u8) -> IpAddr {
     static NEXT: AtomicU8 = AtomicU8::new(2);
     static BLOCK: AtomicU8 = AtomicU8::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -66,20 +66,20 @@ pub fn fresh_ip(net: u8) -> IpAddr {
 }
 
 /// An address of this machine that is not loopback: a pod that is dialled by its own address needs one.
-pub fn outer_ip() -> IpAddr {
+pub(crate) fn outer_ip() -> IpAddr {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").expect("a socket");
     // Nothing is sent: connecting only makes the kernel choose an address. From TEST-NET-1.
     socket.connect("192.0.2.1:9").expect("a route to anywhere outside of this machine");
     socket.local_addr().expect("its address").ip()
 }
 
-pub fn web() -> ServiceId {
+pub(crate) fn web() -> ServiceId {
     ServiceId::new("shop", "web")
 }
 
 impl Scene {
     /// `protocol` is what the service's port 80 declares.
-    pub fn new(protocol: Protocol) -> Self {
+    pub(crate) fn new(protocol: Protocol) -> Self {
         let service = Service {
             id: web(),
             kind: ServiceKind::ClusterIp,
@@ -96,42 +96,42 @@ impl Scene {
         }
     }
 
-    pub fn authority(&self) -> &Authority {
+    pub(crate) fn authority(&self) -> &Authority {
         &self.authority
     }
 
-    pub fn rule(mut self, rule: DestinationRule) -> Self {
+    pub(crate) fn rule(mut self, rule: DestinationRule) -> Self {
         let origin = Origin { kind: "DestinationRule".into(), namespace: "shop".into(), ..Origin::default() };
         self.service.destination_rules.push(DestinationRule { origin, ..rule });
         self
     }
 
-    pub fn routes(mut self, http: Vec<HttpRoute>) -> Self {
+    pub(crate) fn routes(mut self, http: Vec<HttpRoute>) -> Self {
         let origin = Origin { kind: "VirtualService".into(), namespace: "shop".into(), ..Origin::default() };
         let table = self.routes.get_or_insert_with(|| RouteTable { origin, ..RouteTable::default() });
         table.http = http;
         self
     }
 
-    pub fn table(mut self, table: RouteTable) -> Self {
+    pub(crate) fn table(mut self, table: RouteTable) -> Self {
         self.routes = Some(table);
         self
     }
 
-    pub fn registry_only(mut self) -> Self {
+    pub(crate) fn registry_only(mut self) -> Self {
         self.allow_any = false;
         self
     }
 
     /// A pod without a sidecar, with its application at `addr`.
-    pub fn plain_pod(mut self, addr: SocketAddr, version: &str) -> Self {
+    pub(crate) fn plain_pod(mut self, addr: SocketAddr, version: &str) -> Self {
         let n = self.endpoints.len();
         self.endpoints.push(endpoint(addr, workload(n, version, None)));
         self
     }
 
     /// A pod with a sidecar in front of `app`. `account` is what its certificate says.
-    pub async fn meshed_pod(mut self, app: SocketAddr, version: &str, sidecar: Sidecar) -> Self {
+    pub(crate) async fn meshed_pod(mut self, app: SocketAddr, version: &str, sidecar: Sidecar) -> Self {
         let n = self.endpoints.len();
         let identity = SpiffeId::new("cluster.local", "shop", "web");
         let pod = workload(n, version, Some(identity));
@@ -142,7 +142,7 @@ impl Scene {
     }
 
     /// Starts the client's sidecar.
-    pub async fn start(self) -> Client {
+    pub(crate) async fn start(self) -> Client {
         let ip = IpAddr::from([127, 1, 0, 1]);
         let mut objects = Objects::of_pod("shop", "client-1", "client");
         let own = Workload {
@@ -188,7 +188,7 @@ impl Scene {
 }
 
 /// A listener of `path`'s outbound side whose connections were all going to `dialled`.
-pub async fn dialling(path: &Arc<DataPath>, dialled: SocketAddr) -> SocketAddr {
+pub(crate) async fn dialling(path: &Arc<DataPath>, dialled: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     let addr = listener.local_addr().expect("its address");
     tokio::spawn(outbound::serve_with(listener, Arc::clone(path), Destination::fixed(dialled)));
@@ -196,16 +196,16 @@ pub async fn dialling(path: &Arc<DataPath>, dialled: SocketAddr) -> SocketAddr {
 }
 
 /// How a pod's sidecar is set up.
-pub struct Sidecar {
-    pub mode: MtlsMode,
-    pub account: &'static str,
-    pub policies: Policies,
-    pub probes: Probes,
-    pub drain: Drain,
+pub(crate) struct Sidecar {
+    pub(crate) mode: MtlsMode,
+    pub(crate) account: &'static str,
+    pub(crate) policies: Policies,
+    pub(crate) probes: Probes,
+    pub(crate) drain: Drain,
     /// Address of the pod; a fresh loopback one by default.
-    pub ip: Option<IpAddr>,
+    pub(crate) ip: Option<IpAddr>,
     /// Signs its certificate, where it is not the mesh's CA.
-    pub authority: Option<Arc<Authority>>,
+    pub(crate) authority: Option<Arc<Authority>>,
 }
 
 impl Default for Sidecar {
@@ -223,12 +223,18 @@ impl Default for Sidecar {
 }
 
 impl Sidecar {
-    pub fn strict() -> Self {
+    pub(crate) fn strict() -> Self {
         Self { mode: MtlsMode::Strict, ..Self::default() }
     }
 
     /// Starts it in front of `app`; returns where others dial the pod.
-    pub async fn start(self, mesh: &Authority, pod: &Workload, app: SocketAddr, protocol: Protocol) -> SocketAddr {
+    pub(crate) async fn start(
+        self,
+        mesh: &Authority,
+        pod: &Workload,
+        app: SocketAddr,
+        protocol: Protocol,
+    ) -> SocketAddr {
         let mut policies = self.policies;
         policies.peer_authentications.push(PeerAuthentication {
             origin: Origin::default(),
@@ -258,57 +264,57 @@ impl Sidecar {
 
 impl Client {
     /// Where the client's application dials the service, as it were: its sidecar.
-    pub fn addr(&self) -> SocketAddr {
+    pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(request("GET", path)).await
     }
 
     /// One request on a connection of its own.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         send(self.addr, request).await
     }
 
     /// Replaces the service's endpoints.
-    pub fn set_endpoints(&self, endpoints: Vec<Endpoint>) {
+    pub(crate) fn set_endpoints(&self, endpoints: Vec<Endpoint>) {
         self.live.set(Resource::Endpoints(Arc::new(Endpoints { service: web(), endpoints })));
     }
 }
 
 /// A whole answer.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: http::HeaderMap,
-    pub body: String,
-    pub trailers: Option<http::HeaderMap>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: String,
+    pub(crate) trailers: Option<http::HeaderMap>,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("")
     }
 }
 
-pub fn request(method: &str, path: &str) -> Request<Full<Bytes>> {
+pub(crate) fn request(method: &str, path: &str) -> Request<Full<Bytes>> {
     Request::builder().method(method).uri(path).header("host", "web").body(Full::default()).expect("a request")
 }
 
 /// One HTTP/1.1 request on a connection of its own.
-pub async fn send(addr: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
+pub(crate) async fn send(addr: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
     try_send(addr, request).await.expect("an answer")
 }
 
-pub async fn try_send(addr: SocketAddr, request: Request<Full<Bytes>>) -> Result<Answer, hyper::Error> {
+pub(crate) async fn try_send(addr: SocketAddr, request: Request<Full<Bytes>>) -> Result<Answer, hyper::Error> {
     let stream = TcpStream::connect(addr).await.expect("connects");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     collect(sender.send_request(request).await?).await
 }
 
-pub async fn collect(response: Response<Incoming>) -> Result<Answer, hyper::Error> {
+pub(crate) async fn collect(response: Response<Incoming>) -> Result<Answer, hyper::Error> {
     let (parts, body) = response.into_parts();
     let body = body.collect().await?;
     let trailers = body.trailers().cloned();
@@ -317,7 +323,7 @@ pub async fn collect(response: Response<Incoming>) -> Result<Answer, hyper::Erro
 }
 
 /// An application that answers HTTP/1 and h2c with `handle`.
-pub async fn app<F, R>(handle: F) -> SocketAddr
+pub(crate) async fn app<F, R>(handle: F) -> SocketAddr
 where
     F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Response<Full<Bytes>>> + Send + 'static,
@@ -341,7 +347,7 @@ where
 }
 
 /// An application that answers everything with `text` and counts.
-pub async fn named(text: &'static str, count: Counter) -> SocketAddr {
+pub(crate) async fn named(text: &'static str, count: Counter) -> SocketAddr {
     app(move |_| {
         count.fetch_add(1, Ordering::Relaxed);
         async move { Response::new(Full::from(text)) }
@@ -350,7 +356,7 @@ pub async fn named(text: &'static str, count: Counter) -> SocketAddr {
 }
 
 /// An application that answers with this status, and counts.
-pub async fn failing(status: u16, count: Counter) -> SocketAddr {
+pub(crate) async fn failing(status: u16, count: Counter) -> SocketAddr {
     app(move |_| {
         count.fetch_add(1, Ordering::Relaxed);
         async move { Response::builder().status(status).body(Full::from("failed")).expect("a response") }
@@ -359,13 +365,13 @@ pub async fn failing(status: u16, count: Counter) -> SocketAddr {
 }
 
 /// An address where nobody listens.
-pub async fn closed() -> SocketAddr {
+pub(crate) async fn closed() -> SocketAddr {
     let listener = TcpListener::bind(SocketAddr::new(fresh_ip(4), 0)).await.expect("a listener");
     listener.local_addr().expect("its address")
 }
 
 /// A server for opaque connections.
-pub async fn raw<F, R>(handle: F) -> SocketAddr
+pub(crate) async fn raw<F, R>(handle: F) -> SocketAddr
 where
     F: Fn(TcpStream) -> R + Send + Sync + 'static,
     R: Future<Output = ()> + Send + 'static,
@@ -397,9 +403,9 @@ fn endpoint(addr: SocketAddr, workload: Workload) -> Endpoint {
     Endpoint { ip: addr.ip(), ports: vec![(80, addr.port())], ready: true, workload: Arc::new(workload) }
 }
 
-pub fn to(subset: Option<&str>, weight: u32) -> WeightedBackend {
+pub(crate) fn to(subset: Option<&str>, weight: u32) -> WeightedBackend {
     let backend = Backend { service: web(), subset: subset.map(str::to_owned), port: None };
     WeightedBackend { backend, weight, headers: Default::default() }
 }
 
-pub const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);

@@ -115,7 +115,7 @@ async fn messages_stream_both_ways_at_once() {
 
 #[tokio::test]
 async fn an_upgrade_becomes_a_tunnel() {
-    let pod = super::scene::app(|mut request| async move {
+    let pod = app(|mut request| async move {
         assert_eq!(request.headers()["upgrade"], "websocket");
         let upgrade = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {

@@ -10,7 +10,6 @@ use leno_core::names::header;
 use crate::http::body::Head;
 use crate::http::exchange::Exchange;
 use crate::http::heads;
-use crate::http::reply::Reply;
 use crate::telemetry::{HttpVersion, ReqProtocol};
 
 /// Both ends of the client's connection.
@@ -25,10 +24,7 @@ pub struct Downstream {
 }
 
 /// Fills the record in.
-///
-/// # Errors
-/// Never so far; a phase that refuses malformed requests belongs here.
-pub fn read(exchange: &mut Exchange, request: &mut Head, downstream: &Downstream) -> Result<(), Reply> {
+pub fn read(exchange: &mut Exchange, request: &mut Head, downstream: &Downstream) {
     if heads::text(&request.headers, &REQUEST_ID).is_empty() {
         request.headers.insert(REQUEST_ID, new_id());
     }
@@ -51,7 +47,6 @@ pub fn read(exchange: &mut Exchange, request: &mut Head, downstream: &Downstream
     record.downstream_remote = Some(downstream.client);
     record.downstream_local = Some(downstream.dialled);
     record.sni = Arc::clone(&downstream.sni);
-    Ok(())
 }
 
 /// A random UUID (version 4).
