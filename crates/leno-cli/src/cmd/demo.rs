@@ -4,7 +4,7 @@ mod scene;
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -68,9 +68,7 @@ fn show(globals: &Globals, ending: &Receiver<()>, length: Option<Duration>) -> a
         if since.elapsed() >= step {
             phase += 1;
             since = Instant::now();
-            if !apply(globals, &scene::canary(weight(phase)))? {
-                return Ok(ExitCode::FAILURE);
-            }
+            apply(globals, &scene::canary(weight(phase)))?;
         }
         let seen = look(globals);
         let screen = if length.is_some() { Screen::default() } else { Screen::stdout() };
@@ -82,7 +80,7 @@ fn show(globals: &Globals, ending: &Receiver<()>, length: Option<Duration>) -> a
         if length.is_some() {
             println!("{text}");
         } else {
-            live.draw(&text, &screen);
+            live.draw(&format!("{text}{}", scene::HINTS), &screen);
         }
         last = seen.ok().or(last);
     }
@@ -139,19 +137,33 @@ fn weight(phase: usize) -> u32 {
     WEIGHTS[phase % WEIGHTS.len()]
 }
 
-/// Runs this program again, with its own folder in front of PATH (the other programs are beside it).
+/// Runs `leno local …`, which says itself what goes wrong.
 fn leno(globals: &Globals, arguments: &[&str], input: Option<&str>) -> anyhow::Result<bool> {
-    command(globals, arguments, input, Stdio::inherit())
+    let mut child = command(globals, arguments)?.spawn()?;
+    feed(&mut child, input)?;
+    Ok(child.wait()?.success())
 }
 
-fn apply(globals: &Globals, yaml: &str) -> anyhow::Result<bool> {
-    command(globals, &["local", "apply", "-"], Some(yaml), Stdio::null())
+/// Applies YAML without a word where the picture is drawn.
+fn apply(globals: &Globals, yaml: &str) -> anyhow::Result<()> {
+    let mut command = command(globals, &["local", "apply", "-"])?;
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    feed(&mut child, Some(yaml))?;
+    let output = child.wait_with_output()?;
+    anyhow::ensure!(output.status.success(), "leno local apply: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
 }
 
-fn command(globals: &Globals, arguments: &[&str], input: Option<&str>, output: Stdio) -> anyhow::Result<bool> {
+fn feed(child: &mut Child, input: Option<&str>) -> std::io::Result<()> {
+    // Dropping the pipe ends the input.
+    child.stdin.take().map_or(Ok(()), |mut pipe| pipe.write_all(input.unwrap_or_default().as_bytes()))
+}
+
+/// This program again, with its own folder in front of PATH (the other programs are beside it).
+fn command(globals: &Globals, arguments: &[&str]) -> anyhow::Result<Command> {
     let program = std::env::current_exe().context("where this program is")?;
     let mut command = Command::new(&program);
-    command.args(arguments).stdin(Stdio::piped()).stdout(output);
+    command.args(arguments).stdin(Stdio::piped());
     if let Some(state) = &globals.state {
         command.env("LENO_STATE", state);
     }
@@ -163,11 +175,7 @@ fn command(globals: &Globals, arguments: &[&str], input: Option<&str>, output: S
     if !arguments.contains(&"up") {
         command.process_group(0);
     }
-    let mut child = command.spawn().with_context(|| format!("{}", program.display()))?;
-    if let (Some(mut pipe), Some(text)) = (child.stdin.take(), input) {
-        pipe.write_all(text.as_bytes())?;
-    }
-    Ok(child.wait()?.success())
+    Ok(command)
 }
 
 /// Ctrl-C, SIGTERM and the terminal's end from now on as messages.

@@ -18,12 +18,12 @@ pub(super) fn all() -> String {
 
 /// The canary with another share of v2, in percent.
 pub(super) fn canary(v2: u32) -> String {
-    CANARY
-        .replace("weight: 90\n", &format!("weight: {}\n", 100 - v2))
-        .replace("weight: 10\n", &format!("weight: {v2}\n"))
+    let (before, rest) = CANARY.split_once("weight: 90").unwrap_or((CANARY, ""));
+    let (between, after) = rest.split_once("weight: 10").unwrap_or((rest, ""));
+    format!("{before}weight: {}{between}weight: {v2}{after}", 100 - v2)
 }
 
-/// The screen: signals, canary, edges, and what to try.
+/// What is seen: signals, canary, edges.
 pub(super) fn draw(seen: &Seen, v2: u32, elapsed: Duration, screen: &Screen) -> String {
     let mut out = screen.paint(
         &format!("The sample shop in namespace {NAMESPACE}, last 10 s ({} s since the start)\n", elapsed.as_secs()),
@@ -32,13 +32,6 @@ pub(super) fn draw(seen: &Seen, v2: u32, elapsed: Duration, screen: &Screen) -> 
     out.push_str(&viz::stat_table(&seen.stat, false, false, screen));
     out.push_str(&format!("\n{}\n", share(seen, v2, screen)));
     out.push_str(&format!("{}\n", edges(seen, screen)));
-    out.push_str(
-        "\nStop   Ctrl-C: nothing stays behind\n\
-         Look   leno viz stat svc -n shop --watch\n       \
-         leno proxy-config routes deploy/web.shop\n\
-         Break  leno local exec deploy/catalog-v2 -n shop -- leno-shop call -X POST \\\n         \
-         -d '{\"status\":503,\"for\":\"20s\"}' http://localhost:8080/mode\n",
-    );
     out
 }
 
@@ -75,6 +68,15 @@ fn edges(seen: &Seen, screen: &Screen) -> String {
     }
     line.trim_end().to_owned()
 }
+
+/// What to do next.
+pub(super) const HINTS: &str = "
+Stop   Ctrl-C: nothing stays behind
+Look   leno viz stat svc -n shop --watch
+       leno proxy-config routes deploy/web.shop
+Break  leno local exec deploy/catalog-v2 -n shop -- leno-shop call -X POST \\
+         -d '{\"status\":503,\"for\":\"20s\"}' http://localhost:8080/mode
+";
 
 const BAR: usize = 20;
 

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use leno_config::Object;
+use leno_config::object::Lines;
+use leno_config::{Object, Position};
 use leno_local::LocalMesh;
 use leno_local::object::{ObjectKey, kind_of_word};
 use leno_local::protocol::{Applied, Change};
+use serde_json::Value;
 
 use super::read;
 
@@ -96,14 +98,18 @@ fn named(mesh: &LocalMesh, what: &str, namespace: &str) -> anyhow::Result<Object
 
 /// What the mesh has, so that a new object can be judged against it.
 fn existing(mesh: &LocalMesh) -> anyhow::Result<Vec<Object>> {
-    let mut objects = Vec::new();
-    for json in mesh.objects()? {
-        let made = ["Pod", "EndpointSlice"].contains(&json["kind"].as_str().unwrap_or_default());
-        if !made {
-            objects.extend(leno_config::read("(running)", &json.to_string()).objects);
-        }
-    }
-    Ok(objects)
+    let made = |o: &Value| ["Pod", "EndpointSlice"].contains(&o["kind"].as_str().unwrap_or_default());
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    let object = |json: Value| Object {
+        api_version: text(&json["apiVersion"]),
+        kind: text(&json["kind"]),
+        namespace: json["metadata"]["namespace"].as_str().map(str::to_owned),
+        name: text(&json["metadata"]["name"]),
+        position: Position { file: "(running)".into(), line: 0, column: 0 },
+        lines: Lines::default(),
+        json,
+    };
+    Ok(mesh.objects()?.into_iter().filter(|o| !made(o)).map(object).collect())
 }
 
 /// Says what happened; whether something was refused.

@@ -65,7 +65,8 @@ pub(super) fn judge(objects: Vec<Object>, mut findings: Vec<Diagnostic>, others:
     let mut good = Vec::new();
     for object in objects {
         let own = check_object(&object, &context);
-        if !own.iter().any(Diagnostic::is_error) {
+        // A finding about the kind as such says that the object is left out.
+        if !own.iter().any(|f| f.is_error() || f.field == "kind") {
             good.push(object);
         }
         findings.extend(own);
