@@ -89,7 +89,7 @@ impl Csr {
         }
         let svid = Svid::new(certs, self.key, now)?;
         if svid.id != self.id {
-            return Err(SvidError::OtherIdentity { expected: self.id, got: svid.id });
+            return Err(SvidError::OtherIdentity { expected: Box::new(self.id), got: Box::new(svid.id) });
         }
         Ok((svid, Roots::from_pem(roots)?))
     }

@@ -42,9 +42,9 @@ pub enum SvidError {
     #[error("asked for a certificate of {expected}, got one of {got}")]
     OtherIdentity {
         /// Asked for.
-        expected: SpiffeId,
+        expected: Box<SpiffeId>,
         /// Got.
-        got: SpiffeId,
+        got: Box<SpiffeId>,
     },
     /// It certifies another key.
     #[error("the certificate does not belong to the private key")]

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 /// Reads raw settings by name and collects what is wrong with them, so that a person corrects all in one go.
 pub struct Reader<'s> {
-    source: Box<dyn Fn(&str) -> Option<String> + 's>,
+    source: Source<'s>,
     problems: Vec<Problem>,
 }
+
+/// Gives a setting's text by its name.
+type Source<'s> = Box<dyn Fn(&str) -> Option<String> + 's>;
 
 /// One setting that is missing or wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -33,11 +33,13 @@ struct Met {
 
 impl Met {
     fn client_error(&self) -> PeerError {
-        peer_error(self.client.as_ref().err().expect("the client refused")).expect("because of the certificate")
+        peer_error(self.client.as_ref().map(|_| ()).expect_err("the client refuses"))
+            .expect("because of the certificate")
     }
 
     fn server_error(&self) -> PeerError {
-        peer_error(self.server.as_ref().err().expect("the server refused")).expect("because of the certificate")
+        peer_error(self.server.as_ref().map(|_| ()).expect_err("the server refuses"))
+            .expect("because of the certificate")
     }
 }
 

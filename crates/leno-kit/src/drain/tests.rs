@@ -19,7 +19,7 @@ async fn a_drain_waits_for_what_is_active_and_then_ends_at_once() {
 async fn the_deadline_forces_what_does_not_end() {
     let (trigger, drain) = channel();
     let _active = drain.hold();
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     assert!(!trigger.drain(Duration::ZERO, Duration::from_secs(5)).await, "one was cut");
     assert_eq!(begun.elapsed(), Duration::from_secs(5));
     drain.forced().await;
@@ -28,7 +28,7 @@ async fn the_deadline_forces_what_does_not_end() {
 #[tokio::test(start_paused = true)]
 async fn nothing_active_ends_at_once() {
     let (trigger, drain) = channel();
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     assert!(trigger.drain(Duration::ZERO, Duration::from_secs(5)).await);
     assert_eq!(begun.elapsed(), Duration::ZERO);
     drain.forced().await;
@@ -37,7 +37,7 @@ async fn nothing_active_ends_at_once() {
 #[tokio::test(start_paused = true)]
 async fn latecomers_are_waited_for_a_while_even_if_nothing_is_active() {
     let (trigger, drain) = channel();
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let waiter = tokio::spawn(trigger.drain(Duration::from_secs(1), Duration::from_secs(5)));
     drain.started().await;
     tokio::time::sleep(Duration::from_millis(900)).await;
