@@ -56,8 +56,9 @@ fn edges(seen: &Seen, screen: &Screen) -> String {
     let safe = seen.edges.rows.iter().filter(|e| e.secured == Secured::Mtls).count();
     let look = if safe == all { Look::Good } else { Look::Bad };
     let pairs: Vec<String> = seen.edges.rows.iter().map(|e| format!("{}>{}", e.src, e.dst)).collect();
-    let mut line = format!("{} ", screen.paint(&format!("{safe} of {all} edges by mutual TLS:"), look));
-    let mut width = line.chars().count();
+    let title = format!("{safe} of {all} edges by mutual TLS:");
+    let mut width = title.len() + 1;
+    let mut line = format!("{} ", screen.paint(&title, look));
     for pair in pairs {
         if screen.width.is_some_and(|w| width + pair.len() + 1 > w.saturating_sub(2)) {
             line.push('…');
