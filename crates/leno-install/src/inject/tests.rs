@@ -7,7 +7,7 @@ fn namespace(labels: &[(&str, &str)], annotations: &[(&str, &str)]) -> Namespace
     NamespaceMeta { name: "shop".into(), labels: map(labels), annotations: map(annotations) }
 }
 
-fn pod(labels: Value, annotations: Value) -> Value {
+fn pod(labels: &Value, annotations: &Value) -> Value {
     json!({
         "metadata": {"name": "web-1", "labels": labels, "annotations": annotations},
         "spec": {"containers": [{"name": "app", "command": ["serve"]}]},
@@ -18,13 +18,13 @@ fn outcome(pod: &mut Value, namespace: &NamespaceMeta) -> InjectOutcome {
     inject(pod, namespace, &InjectSettings::default())
 }
 
-fn injected(labels: Value, annotations: Value, namespace: &NamespaceMeta) -> bool {
+fn injected(labels: &Value, annotations: &Value, namespace: &NamespaceMeta) -> bool {
     matches!(outcome(&mut pod(labels, annotations), namespace), InjectOutcome::Injected { .. })
 }
 
 #[test]
 fn nobody_asked_nobody_gets() {
-    assert!(!injected(json!({}), json!({}), &namespace(&[], &[])));
+    assert!(!injected(&json!({}), &json!({}), &namespace(&[], &[])));
 }
 
 #[test]
@@ -34,57 +34,57 @@ fn istio_asks_by_namespace_and_pod_and_a_no_wins() {
     let silent = namespace(&[], &[]);
     let yes = json!({"sidecar.istio.io/inject": "true"});
     let no = json!({"sidecar.istio.io/inject": "false"});
-    assert!(injected(json!({}), json!({}), &on));
-    assert!(!injected(no.clone(), json!({}), &on));
-    assert!(!injected(json!({}), no, &on), "the older annotation says no too");
-    assert!(injected(yes.clone(), json!({}), &silent));
-    assert!(!injected(yes, json!({}), &off));
+    assert!(injected(&json!({}), &json!({}), &on));
+    assert!(!injected(&no, &json!({}), &on));
+    assert!(!injected(&json!({}), &no, &on), "the older annotation says no too");
+    assert!(injected(&yes, &json!({}), &silent));
+    assert!(!injected(&yes, &json!({}), &off));
 }
 
 #[test]
 fn istio_label_on_the_pod_outranks_its_annotation() {
     let silent = namespace(&[], &[]);
     let label = json!({"sidecar.istio.io/inject": "true"});
-    assert!(injected(label, json!({"sidecar.istio.io/inject": "false"}), &silent));
+    assert!(injected(&label, &json!({"sidecar.istio.io/inject": "false"}), &silent));
 }
 
 #[test]
 fn revision_is_asked_only_where_nothing_else_is_said() {
-    assert!(injected(json!({}), json!({}), &namespace(&[("istio.io/rev", "default")], &[])));
-    assert!(!injected(json!({}), json!({}), &namespace(&[("istio.io/rev", "canary")], &[])));
+    assert!(injected(&json!({}), &json!({}), &namespace(&[("istio.io/rev", "default")], &[])));
+    assert!(!injected(&json!({}), &json!({}), &namespace(&[("istio.io/rev", "canary")], &[])));
     let both = namespace(&[("istio.io/rev", "canary"), ("istio-injection", "enabled")], &[]);
-    assert!(injected(json!({}), json!({}), &both), "istio-injection outranks istio.io/rev");
+    assert!(injected(&json!({}), &json!({}), &both), "istio-injection outranks istio.io/rev");
 }
 
 #[test]
 fn linkerd_asks_by_annotation_and_the_pod_wins() {
     let on = namespace(&[], &[("linkerd.io/inject", "enabled")]);
     let off = namespace(&[], &[("linkerd.io/inject", "disabled")]);
-    assert!(injected(json!({}), json!({}), &on));
-    assert!(!injected(json!({}), json!({"linkerd.io/inject": "disabled"}), &on));
-    assert!(injected(json!({}), json!({"linkerd.io/inject": "enabled"}), &off));
-    assert!(injected(json!({}), json!({"linkerd.io/inject": "ingress"}), &namespace(&[], &[])));
+    assert!(injected(&json!({}), &json!({}), &on));
+    assert!(!injected(&json!({}), &json!({"linkerd.io/inject": "disabled"}), &on));
+    assert!(injected(&json!({}), &json!({"linkerd.io/inject": "enabled"}), &off));
+    assert!(injected(&json!({}), &json!({"linkerd.io/inject": "ingress"}), &namespace(&[], &[])));
 }
 
 #[test]
 fn a_no_of_either_dialect_wins() {
     let on = namespace(&[("istio-injection", "enabled")], &[]);
-    assert!(!injected(json!({}), json!({"linkerd.io/inject": "disabled"}), &on));
+    assert!(!injected(&json!({}), &json!({"linkerd.io/inject": "disabled"}), &on));
     let linkerd = namespace(&[], &[("linkerd.io/inject", "enabled")]);
-    assert!(!injected(json!({"sidecar.istio.io/inject": "false"}), json!({}), &linkerd));
+    assert!(!injected(&json!({"sidecar.istio.io/inject": "false"}), &json!({}), &linkerd));
 }
 
 #[test]
 fn pods_that_cannot_have_a_sidecar_are_left_as_they_are() {
     let on = namespace(&[("istio-injection", "enabled")], &[]);
-    let mut host = pod(json!({}), json!({}));
+    let mut host = pod(&json!({}), &json!({}));
     host["spec"]["hostNetwork"] = json!(true);
     let before = host.clone();
     let InjectOutcome::Skipped { reason } = outcome(&mut host, &on) else { panic!("a hostNetwork pod was injected") };
     assert!(reason.contains("hostNetwork"), "{reason}");
     assert_eq!(host, before);
 
-    let mut twice = pod(json!({}), json!({}));
+    let mut twice = pod(&json!({}), &json!({}));
     assert!(matches!(outcome(&mut twice, &on), InjectOutcome::Injected { .. }));
     let before = twice.clone();
     let InjectOutcome::Skipped { reason } = outcome(&mut twice, &on) else { panic!("injected twice") };
@@ -100,7 +100,7 @@ fn annotations_that_are_not_honoured_are_named() {
         "config.linkerd.io/skip-outbound-ports": "80,nope,5-4",
         "example.com/mine": "x",
     });
-    let InjectOutcome::Injected { warnings } = outcome(&mut pod(json!({}), annotations), &on) else {
+    let InjectOutcome::Injected { warnings } = outcome(&mut pod(&json!({}), &annotations), &on) else {
         panic!("skipped")
     };
     assert_eq!(
@@ -116,12 +116,12 @@ fn annotations_that_are_not_honoured_are_named() {
 #[test]
 fn canonical_labels_come_from_the_usual_ones_and_the_users_stay() {
     let on = namespace(&[("istio-injection", "enabled")], &[]);
-    let mut p = pod(json!({"app": "web", "version": "v2"}), json!({}));
+    let mut p = pod(&json!({"app": "web", "version": "v2"}), &json!({}));
     outcome(&mut p, &on);
     assert_eq!(p["metadata"]["labels"]["service.istio.io/canonical-name"], "web");
     assert_eq!(p["metadata"]["labels"]["service.istio.io/canonical-revision"], "v2");
     assert_eq!(p["metadata"]["labels"]["security.istio.io/tlsMode"], "istio");
-    let mut p = pod(json!({"security.istio.io/tlsMode": "disabled"}), json!({}));
+    let mut p = pod(&json!({"security.istio.io/tlsMode": "disabled"}), &json!({}));
     outcome(&mut p, &on);
     assert_eq!(p["metadata"]["labels"]["security.istio.io/tlsMode"], "disabled");
     assert_eq!(p["metadata"]["labels"]["service.istio.io/canonical-name"], "web-1");

@@ -138,7 +138,7 @@ impl Mesh {
         let variable = |name: &str, or: &str| std::env::var(name).unwrap_or_else(|_| or.to_owned());
         let machine = Machine {
             state: state.clone(),
-            path: variable("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+            path: with_own_folder(&variable("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")),
             home: variable("HOME", "/"),
             proxy: find_program("leno-proxy").unwrap_or_else(|| PathBuf::from("/nonexistent/leno-proxy")),
             single_uid,
@@ -397,3 +397,9 @@ fn token_key(state: &StateDir) -> PathBuf {
 
 /// Where leno-viz listens on the node.
 pub const VIZ_PORT: u16 = 8084;
+
+/// `path` behind the folder of this program, so that pods find the project's programs wherever it was called from.
+fn with_own_folder(path: &str) -> String {
+    let own = std::env::current_exe().ok().and_then(|exe| exe.parent().map(|p| p.display().to_string()));
+    own.map_or_else(|| path.to_owned(), |own| format!("{own}:{path}"))
+}

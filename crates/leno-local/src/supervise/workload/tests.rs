@@ -28,7 +28,7 @@ fn pods_are_made_until_there_are_enough() {
 #[test]
 fn a_single_pod_is_replaced_without_a_gap() {
     let old = pod("old", "old", true);
-    assert_eq!(deployment(&goal(1), &[old.clone()]), [Action::Create]);
+    assert_eq!(deployment(&goal(1), std::slice::from_ref(&old)), [Action::Create]);
     let starting = [old.clone(), pod("new", "new", false)];
     assert_eq!(deployment(&goal(1), &starting), [], "the old one serves until the new one is ready");
     let started = [old, pod("new", "new", true)];
