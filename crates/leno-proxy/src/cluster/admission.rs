@@ -221,3 +221,6 @@ fn take(count: &AtomicU32, limit: u32) -> bool {
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests;

@@ -166,7 +166,7 @@ impl Endpoint {
             match client::send_http1(lease.sender(), request).await {
                 Ok(response) => return Ok(Answer::on_http1(response, lease)),
                 Err(Unanswered { unsent: Some(back), .. }) => request = back,
-                Err(Unanswered { error, unsent: None }) => return Err(error),
+                Err(Unanswered { error, unsent: None }) => return Err(SendError { reused: true, ..error }),
             }
         }
         let (io, local) = self.connect_http1(dialer, limits.connect_timeout).await?;

@@ -29,13 +29,15 @@ pub struct SendError {
     pub kind: Option<FailureKind>,
     /// Whether any byte of the request may have reached the endpoint.
     pub bytes_left: bool,
+    /// Whether the connection had carried a request before: the endpoint may have closed it while it was idle.
+    pub reused: bool,
     /// In words.
     pub detail: String,
 }
 
 impl From<DialError> for SendError {
     fn from(error: DialError) -> Self {
-        Self { reason: error.reason, kind: Some(error.kind()), bytes_left: false, detail: error.detail }
+        Self { reason: error.reason, kind: Some(error.kind()), bytes_left: false, reused: false, detail: error.detail }
     }
 }
 
@@ -153,7 +155,13 @@ pub async fn send_http1(sender: &mut Http1, request: Request) -> Result<RawRespo
 fn classify(error: &hyper::Error, bytes_left: bool) -> SendError {
     if let Some(body) = cause::<BodyError>(error) {
         let reason = if matches!(body, BodyError::Timeout) { Reason::Timeout } else { Reason::ClientGone };
-        return SendError { reason, kind: None, bytes_left, detail: format!("the request's body: {body}") };
+        return SendError {
+            reason,
+            kind: None,
+            bytes_left,
+            reused: false,
+            detail: format!("the request's body: {body}"),
+        };
     }
     let (reason, kind) = if let Some(h2) = cause::<h2::Error>(error) {
         of_http2(h2)
@@ -164,7 +172,7 @@ fn classify(error: &hyper::Error, bytes_left: bool) -> SendError {
     } else {
         (Reason::UpstreamReset, FailureKind::ResetBeforeRequest)
     };
-    SendError { reason, kind: Some(kind), bytes_left, detail: chain(error) }
+    SendError { reason, kind: Some(kind), bytes_left, reused: false, detail: chain(error) }
 }
 
 fn of_http2(error: &h2::Error) -> (Reason, FailureKind) {

@@ -182,3 +182,6 @@ const HOP_BY_HOP: [HeaderName; 4] = [
     HeaderName::from_static("transfer-encoding"),
     HeaderName::from_static("http2-settings"),
 ];
+
+#[cfg(test)]
+mod tests;

@@ -287,3 +287,6 @@ fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
     // A panic while it was held cannot leave it half-changed: every change is one assignment.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -219,3 +219,6 @@ impl IdleTimer {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests;

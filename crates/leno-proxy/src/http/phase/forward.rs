@@ -311,9 +311,11 @@ pub async fn to_app(
 fn is_safe(error: &SendError, head: &request::Parts) -> bool {
     match error.kind {
         Some(FailureKind::ResetBeforeRequest | FailureKind::RefusedStream) => true,
-        // A connection that the application closed while it was idle looks like this; it may also have crashed over
-        // the request, so only what may be repeated is.
-        Some(FailureKind::ResetBeforeResponse) => !error.bytes_left || retry::is_idempotent(head.method.as_str()),
+        // A connection that the application closed while it was idle looks like this. It may also have crashed over the
+        // request, so only what may be repeated is; on a fresh connection it is the client's proxy that decides.
+        Some(FailureKind::ResetBeforeResponse) => {
+            !error.bytes_left || error.reused && retry::is_idempotent(head.method.as_str())
+        }
         Some(FailureKind::Connect | FailureKind::ConnectTimeout | FailureKind::PerTryTimeout) | None => false,
     }
 }
@@ -330,7 +332,7 @@ fn timed_out(reason: Reason, limit: Duration, addr: SocketAddr) -> SendError {
     // The whole time being over is no failure of the try: nothing follows it.
     let kind = (reason == Reason::PerTryTimeout).then_some(FailureKind::PerTryTimeout);
     let detail = format!("{addr} did not answer within {} ms", limit.as_millis());
-    SendError { reason, kind, bytes_left: true, detail }
+    SendError { reason, kind, bytes_left: true, reused: false, detail }
 }
 
 async fn pause(wait: Duration, exchange: &Exchange) -> Result<(), Reply> {
