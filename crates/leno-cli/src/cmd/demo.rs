@@ -57,11 +57,7 @@ fn show(globals: &Globals, ending: &Receiver<()>, length: Option<Duration>) -> a
     let pause = Duration::from_secs(if length.is_some() { 5 } else { 1 });
     let (mut live, mut phase, mut last) = (Live::default(), 0, None);
     let mut since = Instant::now();
-    loop {
-        match ending.recv_timeout(pause) {
-            Err(RecvTimeoutError::Timeout) => {}
-            Ok(()) | Err(RecvTimeoutError::Disconnected) => break,
-        }
+    while ending.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
         if length.is_some_and(|length| start.elapsed() >= length) {
             break;
         }

@@ -109,7 +109,7 @@ pub(crate) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
         Verb::Restart { target, namespace, timeout } => restart(&mesh()?, &target, &namespace, timeout),
         Verb::Stop { target } => system(&mesh()?, &target, "SystemStop"),
         Verb::Start { target } => system(&mesh()?, &target, "SystemStart"),
-        Verb::PortForward(args) => forward::run(&args, mesh()?),
+        Verb::PortForward(args) => forward::run(&args, &mesh()?),
         Verb::Get(args) => get::run(&args, &mesh()?),
         Verb::Down => {
             let state = state()?;

@@ -31,12 +31,12 @@ pub(super) struct Args {
 ///
 /// # Errors
 /// A port is in use, or there is no such target.
-pub(super) fn run(args: &Args, mesh: LocalMesh) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &Args, mesh: &LocalMesh) -> anyhow::Result<ExitCode> {
     let mut listeners = Vec::new();
     for ports in &args.ports {
         let (local, remote) = parse(ports)?;
         // Found once now, so that a mistake is said at once; each connection looks again, because pods change.
-        destination(&mesh, args, remote)?;
+        destination(mesh, args, remote)?;
         let address = SocketAddr::new(args.address, local);
         let listener = TcpListener::bind(address).with_context(|| format!("{address} cannot be listened on"))?;
         println!("Forwarding {} -> {} port {remote}", listener.local_addr()?, args.target);
@@ -44,7 +44,6 @@ pub(super) fn run(args: &Args, mesh: LocalMesh) -> anyhow::Result<ExitCode> {
     }
     std::thread::scope(|scope| {
         for (listener, remote) in listeners {
-            let mesh = &mesh;
             scope.spawn(move || {
                 for client in listener.incoming().flatten() {
                     let open = destination(mesh, args, remote).and_then(|to| to.dial(mesh));
