@@ -53,7 +53,7 @@ spec:
       terminationGracePeriodSeconds: 5
       containers:
       - name: app
-        image: example.com/{name}:{version}
+        image: example.com/{name}:latest
         command: {command:?}
 {extra}"
     )

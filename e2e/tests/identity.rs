@@ -11,6 +11,8 @@ fn scene() -> Mesh {
         &service("myapp", "echo", "app: echo", "[{name: http, port: 8080}]"),
         &client("myapp", "web"),
         &client("myapp", "other"),
+        &Namespace::Plain.named("outside"),
+        &client("outside", "stranger"),
     ])
 }
 
@@ -72,8 +74,10 @@ spec:
     );
     mesh.wait(Duration::from_secs(5), "the policy is in force", |m| m.get("myapp", "deploy/other", URL).0 == 403);
     assert_eq!(mesh.get("myapp", "deploy/web", URL).0, 200);
-    let log = mesh.ok(&["local", "logs", "deploy/echo-v1", "-n", "myapp", "-c", "istio-proxy"]);
-    assert!(log.contains("RBAC") || log.contains("authorization policy"), "{log}");
+    mesh.wait(Duration::from_secs(5), "the refusal is in the log with its reason", |m| {
+        let log = m.ok(&["local", "logs", "deploy/echo-v1", "-n", "myapp", "-c", "istio-proxy"]);
+        log.contains("RBAC") && log.contains("authorization policy")
+    });
 }
 
 #[test]
@@ -99,9 +103,8 @@ openssl x509 -req -in leaf.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days {d
 ",
             dir = dir.display()
         );
-        // From a process that the interception leaves alone, so that the handshake is openssl's own: the outbound
-        // proxy passes foreign TLS through untouched.
-        let out = mesh.exec("myapp", "deploy/other", &["sh", "-c", &script]);
+        // From a pod without a sidecar, so that the handshake is openssl's own.
+        let out = mesh.exec("outside", "deploy/stranger", &["sh", "-c", &script]);
         let all = text(&out);
         assert!(!all.contains("HTTP/1.1 200"), "{name} was served:\n{all}");
         mesh.wait(Duration::from_secs(5), "the refusal is in the log", |m| {

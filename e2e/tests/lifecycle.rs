@@ -7,14 +7,12 @@ use leno_e2e::{Mesh, Namespace, client, echo_app, program, service, text};
 
 /// What could be left behind on the machine: processes with our state folder or programs, namespaces, mounts, rules.
 fn traces_of(mesh: &Mesh) -> String {
-    let state = mesh.state();
-    let script = format!(
-        "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -F '{state}' | grep -v grep; done
-         grep -F '{state}' /proc/mounts
+    // The folder's name comes by the environment, so that the search does not find itself.
+    let script = "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -F \"$STATE\"; done
+         grep -F \"$STATE\" /proc/mounts
          ls /run/netns 2>/dev/null | grep -i leno
-         ls -d '{state}' 2>/dev/null"
-    );
-    let out = Command::new("sh").args(["-c", &script]).output().expect("look for traces");
+         ls -d \"$STATE\" 2>/dev/null";
+    let out = Command::new("sh").args(["-c", script]).env("STATE", mesh.state()).output().expect("look for traces");
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 

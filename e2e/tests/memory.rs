@@ -28,17 +28,9 @@ fn scene(services: usize) -> Mesh {
 fn resident(mesh: &Mesh) -> f64 {
     assert_eq!(mesh.get("myapp", "deploy/web", "http://echo.myapp:8080/").0, 200);
     std::thread::sleep(Duration::from_secs(5));
-    let usage: Value =
-        serde_json::from_str(&mesh.ok(&["local", "top", "-n", "myapp", "-o", "json"])).expect("top is JSON");
-    usage
-        .as_array()
-        .and_then(|rows| {
-            rows.iter()
-                .find(|r| r["pod"].as_str().is_some_and(|p| p.starts_with("web")) && r["container"] == "istio-proxy")
-        })
-        .and_then(|r| r["rss_kib"].as_f64())
-        .unwrap_or_else(|| panic!("no sidecar of web in {usage}"))
-        / 1024.0
+    let (status, memory) = mesh.get("myapp", "deploy/web", "http://localhost:15000/memory");
+    let memory: Value = serde_json::from_str(&memory).unwrap_or_else(|e| panic!("{status} {e}: {memory}"));
+    memory["resident_bytes"].as_f64().unwrap_or_else(|| panic!("no resident_bytes in {memory}")) / 1024.0 / 1024.0
 }
 
 #[test]

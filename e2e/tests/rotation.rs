@@ -1,11 +1,40 @@
 //! Certificates that live for seconds, and a control plane that is away: no request fails (line 3 of the README).
 
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use leno_e2e::{Mesh, Namespace, client, echo_app, figure, service};
 use serde_json::Value;
 
 const URL: &str = "http://echo.myapp:8080/";
+
+const LATE: &str = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: echo, namespace: myapp}
+spec:
+  hosts: [echo]
+  http:
+  - match: [{uri: {prefix: /late}}]
+    directResponse: {status: 418, body: {string: late}}
+  - route: [{destination: {host: echo}}]
+";
+
+/// Kills the control plane by `kill -9` whenever it runs, for `time`; returns how often.
+fn keep_killed(mesh: &Mesh, time: Duration) -> u32 {
+    let start = Instant::now();
+    let mut kills = 0;
+    while start.elapsed() < time {
+        let status = mesh.status();
+        let pid =
+            status["system"].as_array().and_then(|s| s.iter().find(|p| p["name"] == "leno-control")?["pid"].as_u64());
+        if let Some(pid) = pid {
+            let killed = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
+            kills += u32::from(killed.is_ok_and(|s| s.success()));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    kills
+}
 
 fn scene(flags: &[&str]) -> Mesh {
     Mesh::up_with(
@@ -77,21 +106,14 @@ fn no_request_fails_while_the_control_plane_is_away() {
     let mesh = scene(&[]);
     let load = load(&mesh, 45);
     std::thread::sleep(Duration::from_secs(3));
-    mesh.ok(&["local", "kill", "system/leno-control", "--for", "30s"]);
-    std::thread::sleep(Duration::from_secs(2));
-    // A change made meanwhile waits for its return.
-    mesh.apply(
-        "apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: echo, namespace: myapp}
-spec:
-  hosts: [echo]
-  http:
-  - match: [{uri: {prefix: /late}}]
-    directResponse: {status: 418, body: {string: late}}
-  - route: [{destination: {host: echo}}]
-",
-    );
+    let killer = std::thread::scope(|scope| {
+        let kill = scope.spawn(|| keep_killed(&mesh, Duration::from_secs(30)));
+        std::thread::sleep(Duration::from_secs(2));
+        // A change made meanwhile waits for its return.
+        mesh.apply(LATE);
+        kill.join().expect("the control plane was kept down")
+    });
+    assert!(killer > 0, "it was killed");
     mesh.wait(Duration::from_secs(45), "the change made while it was away is in force", |m| {
         m.get("myapp", "deploy/web", "http://echo.myapp:8080/late").0 == 418
     });

@@ -131,7 +131,7 @@ fn every_kind_of_rule_does_what_it_says() {
         body.contains('1')
     });
     let routes = mesh.ok(&["proxy-config", "routes", "deploy/web.myapp"]);
-    assert!(routes.contains("echo") && routes.contains("VirtualService"), "{routes}");
+    assert!(routes.contains("by-header") && routes.contains("myapp/echo"), "{routes}");
 }
 
 #[test]

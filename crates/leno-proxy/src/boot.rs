@@ -12,11 +12,13 @@ use leno_core::model::Workload;
 use leno_kit::LogHandle;
 use leno_kit::settings::Reader;
 
+use crate::cluster::Clusters;
 use crate::discovery::Discovery;
 use crate::drain::{Drain, Quit};
 use crate::identity::Identity;
 use crate::init;
 use crate::telemetry::Telemetry;
+use crate::tls::Dialer;
 
 pub use run::{Addresses, Bound};
 pub use settings::{Ports, Settings};
@@ -30,6 +32,8 @@ pub struct App {
     pub discovery: Discovery,
     /// Who this pod is.
     pub identity: Identity,
+    /// Where requests and connections go, and how it went.
+    pub clusters: Arc<Clusters>,
     /// Where outcomes are reported.
     pub telemetry: Telemetry,
     /// When to stop taking work.
@@ -48,6 +52,7 @@ impl App {
     pub fn new(settings: Settings, discovery: Discovery, identity: Identity, drain: Drain) -> Self {
         let telemetry = Telemetry::new(Arc::clone(&discovery.own().workload));
         Self {
+            clusters: clusters(&settings, &discovery, &identity),
             settings: Arc::new(settings),
             discovery,
             identity,
@@ -70,6 +75,11 @@ impl App {
         self.identity.ready().await;
         self.discovery.ready().await;
     }
+}
+
+fn clusters(settings: &Settings, discovery: &Discovery, identity: &Identity) -> Arc<Clusters> {
+    let dialer = Dialer::new(identity.clone(), settings.socket_mark);
+    Arc::new(Clusters::new(discovery.clone(), dialer, settings.instance_ips.clone()))
 }
 
 /// Leno's sidecar proxy.

@@ -15,7 +15,6 @@ use tokio::net::TcpStream;
 use crate::App;
 use crate::cluster::{Clusters, lock};
 use crate::telemetry::PeerInfo;
-use crate::tls::Dialer;
 
 /// Tells where an accepted connection was going.
 type Find = Arc<dyn Fn(&TcpStream) -> Option<OrigDst> + Send + Sync>;
@@ -87,9 +86,7 @@ impl DataPath {
     /// Wires the parts, and starts the task that keeps house until the proxy ends.
     #[must_use]
     pub fn new(app: App) -> Arc<Self> {
-        let dialer = Dialer::new(app.identity.clone(), app.settings.socket_mark);
-        let own = app.settings.instance_ips.clone();
-        let clusters = Arc::new(Clusters::new(app.discovery.clone(), dialer, own));
+        let clusters = Arc::clone(&app.clusters);
         let house = Arc::clone(&clusters).keep_house();
         let drain = app.drain.clone();
         tokio::spawn(async move {

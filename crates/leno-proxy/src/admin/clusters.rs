@@ -3,17 +3,23 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
+use leno_core::id::ServiceId;
 use leno_core::model::{Endpoint, Service};
 use serde_json::{Value, json};
 
 use crate::App;
+use crate::cluster::ClusterKey;
 
 /// `outbound|PORT||HOST::IP:PORT::name::value`, one line per fact.
 pub(super) fn text(app: &App) -> String {
     let mut out = String::new();
-    visit(app, |cluster, address, endpoint| {
+    visit(app, |cluster, address, endpoint, ejected| {
         let pod = &endpoint.workload;
-        let health = if endpoint.ready { "healthy" } else { "/failed_eds_health" };
+        let health = match (ejected, endpoint.ready) {
+            (true, _) => "/failed_outlier_check",
+            (false, true) => "healthy",
+            (false, false) => "/failed_eds_health",
+        };
         let identity = pod.identity.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
         let facts = [("health_flags", health), ("hostname", &pod.pod), ("identity", &identity)];
         for (name, value) in facts {
@@ -23,15 +29,16 @@ pub(super) fn text(app: &App) -> String {
     out
 }
 
-/// The same as JSON: `{"clusters": [{"name", "endpoints": [{"address", "pod", "namespace", "ready", "identity"}]}]}`.
+/// The same as JSON: `{"clusters": [{"name", "endpoints": [{"address", "pod", "namespace", "ready", "ejected", "identity"}]}]}`.
 pub(super) fn json(app: &App) -> Value {
     let mut clusters: Vec<(String, Vec<Value>)> = Vec::new();
-    visit(app, |cluster, address, endpoint| {
+    visit(app, |cluster, address, endpoint, ejected| {
         let entry = json!({
             "address": address,
             "pod": endpoint.workload.pod,
             "namespace": endpoint.workload.namespace,
             "ready": endpoint.ready,
+            "ejected": ejected,
             "identity": endpoint.workload.identity,
         });
         match clusters.last_mut() {
@@ -43,14 +50,24 @@ pub(super) fn json(app: &App) -> Value {
     json!({ "clusters": clusters })
 }
 
-fn visit(app: &App, mut each: impl FnMut(&str, SocketAddr, &Endpoint)) {
+/// Calls `each` with the cluster's name, the endpoint's address, the endpoint, and whether some subset's outlier
+/// detection has ejected it.
+fn visit(app: &App, mut each: impl FnMut(&str, SocketAddr, &Endpoint, bool)) {
+    let clusters = app.clusters.all();
+    let is_ejected = |service: &ServiceId, port: u16, addr: SocketAddr| {
+        clusters.iter().any(|c| {
+            matches!(&c.key, ClusterKey::Service { id, port: p, .. } if id == service && *p == port)
+                && c.is_ejected(addr)
+        })
+    };
     for (_, lookup) in app.discovery.summary().services {
         let Some(view) = lookup.found() else { continue };
         for port in &view.service.ports {
             let name = name(&view.service, port.port);
             for endpoint in &view.endpoints.endpoints {
                 if let Some(target) = endpoint.target_port(port.port) {
-                    each(&name, SocketAddr::new(endpoint.ip, target), endpoint);
+                    let addr = SocketAddr::new(endpoint.ip, target);
+                    each(&name, addr, endpoint, is_ejected(&view.service.id, port.port, addr));
                 }
             }
         }

@@ -154,6 +154,7 @@ fn wire(settings: &Arc<Settings>, log: LogHandle) -> (Trigger, App) {
     tokio::spawn(renew::run(identity.clone(), renew::Source::new(settings), discovery.connections()));
     tokio::spawn(tell_telemetry(discovery.clone(), telemetry.clone()));
     let app = App {
+        clusters: super::clusters(settings, &discovery, &identity),
         settings: Arc::clone(settings),
         discovery,
         identity,

@@ -27,7 +27,7 @@ struct Idle {
 /// A connection on loan for one request.
 pub struct Lease {
     pool: Arc<Http1Pool>,
-    connection: Option<Idle>,
+    connection: Idle,
 }
 
 impl Http1Pool {
@@ -38,14 +38,14 @@ impl Http1Pool {
         // One that is not ready yet is still busy with the end of its last request.
         let place = idle.iter().rposition(|c| c.sender.is_ready())?;
         let connection = idle.swap_remove(place);
-        Some(Lease { pool: Arc::clone(self), connection: Some(connection) })
+        Some(Lease { pool: Arc::clone(self), connection })
     }
 
     /// A new connection, on loan for its first request. It is closed after `per_connection` requests.
     #[must_use]
     pub fn lease(pool: &Arc<Self>, sender: Http1, local: Option<SocketAddr>, per_connection: u32) -> Lease {
         let connection = Idle { sender, local, since: Instant::now(), left: per_connection };
-        Lease { pool: Arc::clone(pool), connection: Some(connection) }
+        Lease { pool: Arc::clone(pool), connection }
     }
 
     /// Keeps a new connection for the next request.
@@ -90,26 +90,25 @@ impl fmt::Debug for Http1Pool {
 
 impl Lease {
     /// The connection.
-    pub fn sender(&mut self) -> &mut Http1 {
-        // Taken only by `give_back`, which consumes the lease.
-        &mut self.connection.as_mut().expect("a lease holds its connection until it is given back").sender
+    pub const fn sender(&mut self) -> &mut Http1 {
+        &mut self.connection.sender
     }
 
     /// This end's address.
     #[must_use]
-    pub fn local(&self) -> Option<SocketAddr> {
-        self.connection.as_ref().and_then(|c| c.local)
+    pub const fn local(&self) -> Option<SocketAddr> {
+        self.connection.local
     }
 
     /// The response has ended as it should: the connection can carry the next request.
-    pub fn give_back(mut self) {
-        let Some(mut connection) = self.connection.take() else { return };
+    pub fn give_back(self) {
+        let Self { pool, mut connection } = self;
         connection.left = connection.left.saturating_sub(1);
         if connection.left == 0 || connection.sender.is_closed() {
             return;
         }
         connection.since = Instant::now();
-        let mut idle = lock(&self.pool.idle);
+        let mut idle = lock(&pool.idle);
         if idle.len() < MAX_IDLE {
             idle.push(connection);
         }
