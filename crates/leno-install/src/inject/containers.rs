@@ -91,9 +91,6 @@ fn environment(settings: &InjectSettings, traffic: &Traffic, probes: &Value) -> 
         plain("LENO_LOG", traffic.log_level.as_deref().unwrap_or(&settings.log_level)),
         plain("LENO_PROBES", &probes.to_string()),
     ];
-    if !traffic.opaque_ports.is_empty() {
-        env.push(plain("LENO_OPAQUE_PORTS", &traffic.opaque_ports.join(",")));
-    }
     if let Some(mark) = settings.socket_mark {
         env.push(plain("LENO_SOCKET_MARK", &mark.to_string()));
     }

@@ -22,8 +22,6 @@ pub struct Traffic {
     pub include_outbound_ranges: Option<Vec<String>>,
     /// Never redirect to these networks.
     pub exclude_outbound_ranges: Vec<String>,
-    /// Inbound ports whose bytes are not looked into.
-    pub opaque_ports: Vec<String>,
     /// Log level or filter in tracing's words.
     pub log_level: Option<String>,
     /// Life of certificates.
@@ -42,7 +40,6 @@ impl Traffic {
             exclude_outbound_ports: reader.list(&format!("{ISTIO}excludeOutboundPorts"), port_range),
             include_outbound_ranges: reader.include(&format!("{ISTIO}includeOutboundIPRanges"), network),
             exclude_outbound_ranges: reader.list(&format!("{ISTIO}excludeOutboundIPRanges"), network),
-            opaque_ports: reader.list(&format!("{LINKERD}opaque-ports"), port_range),
             log_level: None,
             cert_ttl: reader.text(CERT_TTL_ANNOTATION),
         };
@@ -95,7 +92,12 @@ impl Reader<'_> {
         for key in self.pod.keys() {
             let mesh = MESH_PREFIXES.iter().any(|p| key.starts_with(p));
             if mesh && !HONOURED.contains(&key.as_str()) {
-                self.warnings.push(format!("annotation {key} is not honoured"));
+                let hint = if key == "config.linkerd.io/opaque-ports" {
+                    ": name the ports of the service `tcp-…` instead, then their bytes are not looked into"
+                } else {
+                    ""
+                };
+                self.warnings.push(format!("annotation {key} is not honoured{hint}"));
             }
         }
     }
@@ -154,7 +156,6 @@ const HONOURED: &[&str] = &[
     "traffic.sidecar.istio.io/excludeOutboundIPRanges",
     "config.linkerd.io/skip-inbound-ports",
     "config.linkerd.io/skip-outbound-ports",
-    "config.linkerd.io/opaque-ports",
     "config.linkerd.io/proxy-log-level",
     "linkerd.io/inject",
     "linkerd.io/created-by",

@@ -1,7 +1,7 @@
 //! Output of programs, to files that cannot grow without end.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,23 @@ pub fn pipe_to(path: &Path) -> io::Result<OwnedFd> {
     let mut log = Log::open(path)?;
     std::thread::Builder::new().name("log".into()).stack_size(128 << 10).spawn(move || log.copy(reader))?;
     Ok(writer.into())
+}
+
+/// The last lines of a log, at most `count`, each cut at 200 characters.
+#[must_use]
+pub fn last_lines(path: &Path, count: usize) -> Vec<String> {
+    let Ok(mut file) = File::open(path) else { return Vec::new() };
+    let length = file.metadata().map_or(0, |m| m.len());
+    let mut bytes = Vec::new();
+    // Enough for some lines of any sane length.
+    let from = io::SeekFrom::Start(length.saturating_sub(4096));
+    if file.seek(from).and_then(|_| file.read_to_end(&mut bytes)).is_err() {
+        return Vec::new();
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines: Vec<String> = text.lines().rev().take(count).map(|l| l.chars().take(200).collect()).collect();
+    lines.reverse();
+    lines
 }
 
 struct Log {

@@ -10,6 +10,7 @@ use super::mesh::Mesh;
 use super::workload::JobState;
 use crate::object::ObjectKey;
 use crate::pod::board::Phase;
+use crate::pod::logs;
 use crate::protocol::{PodStatus, ServiceStatus, Status, Unready, WorkloadStatus};
 use crate::supervise::mesh::PodRecord;
 
@@ -107,12 +108,24 @@ fn unready_pod(record: &PodRecord) -> Option<Unready> {
     if let Some((reason, why)) = snapshot.problem() {
         // Waiting will not bring a program or an object that does not exist; a crash may be one of the beginning.
         let age = record.created.elapsed().unwrap_or_default();
+        let why = if reason == "CrashLoopBackOff" { format!("{why}{}", last_words(record)) } else { why };
         let hopeless =
             reason == "StartError" || (reason == "CreateContainerConfigError" && age > Duration::from_secs(3));
         return Some(Unready { what, why, hopeless });
     }
     let why = if snapshot.message.is_empty() { waits_for(&snapshot) } else { snapshot.message };
     Some(Unready { what, why, hopeless: false })
+}
+
+/// The end of what a container that crashes has said: `up` that fails leaves no log to look into.
+fn last_words(record: &PodRecord) -> String {
+    let snapshot = record.pod.board.snapshot();
+    let Some(container) = snapshot.containers.iter().find(|c| c.reason == "CrashLoopBackOff") else {
+        return String::new();
+    };
+    let file = record.pod.machine.state.log_of(&record.pod.namespace, &record.pod.name, &container.name);
+    let lines = logs::last_lines(&file, 3);
+    if lines.is_empty() { String::new() } else { format!("; its last output:\n    {}", lines.join("\n    ")) }
 }
 
 fn waits_for(snapshot: &crate::pod::board::Snapshot) -> String {
