@@ -34,7 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
             session.resync(&snapshot);
         }
         if let Some(node) = &request.node {
-            client::Node::from_proto(node);
+            let _ = client::Node::from_proto(node);
         }
     }
 });
