@@ -30,8 +30,13 @@ check: ## Format, lints, licences, docs, layers, links
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny --offline check bans licenses sources
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	$(MAKE) --no-print-directory gen && git diff --exit-code --stat -- docs/honoured.md
 	cargo xtask layers
 	cargo xtask links
+
+.PHONY: gen
+gen: ## Make the generated files anew
+	cargo run --quiet --locked -p leno-config --example honoured > docs/honoured.md
 
 .PHONY: unit
 unit: ## Unit, golden and in-process tests
