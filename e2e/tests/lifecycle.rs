@@ -62,8 +62,7 @@ fn an_interrupt_while_starting_leaves_nothing_behind() {
 #[test]
 fn up_after_a_kill_cleans_what_the_last_run_left() {
     let mesh = up_small();
-    let pid = mesh.status()["supervisor"]["pid"].as_u64().expect("the supervisor's process id");
-    let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
+    let _ = Command::new("pkill").args(["-9", "-f", &format!("local supervise --serve {}", mesh.state())]).status();
     mesh.wait(Duration::from_secs(5), "the mesh is gone with its supervisor", |m| {
         !m.leno(&["local", "status"]).status.success()
     });
@@ -186,7 +185,7 @@ spec:
     mesh.wait(Duration::from_secs(30), "the Job ends although it has a sidecar", |m| {
         let status = m.status();
         status["pods"].as_array().is_some_and(|pods| {
-            pods.iter().any(|p| p["name"].as_str().is_some_and(|n| n.starts_with("once")) && p["phase"] == "Succeeded")
+            pods.iter().any(|p| p["name"].as_str().is_some_and(|n| n.starts_with("once")) && p["status"] == "Completed")
         })
     });
     let here = std::path::Path::new("/etc/all");

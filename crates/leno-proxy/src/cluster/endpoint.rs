@@ -163,10 +163,11 @@ impl Endpoint {
         let mut request = request;
         // An idle connection that the endpoint closed meanwhile gives the request back; a new one is the last try.
         while let Some(mut lease) = self.http1.take() {
+            let stale = lease.may_be_stale();
             match client::send_http1(lease.sender(), request).await {
                 Ok(response) => return Ok(Answer::on_http1(response, lease)),
                 Err(Unanswered { unsent: Some(back), .. }) => request = back,
-                Err(Unanswered { error, unsent: None }) => return Err(SendError { reused: true, ..error }),
+                Err(Unanswered { error, unsent: None }) => return Err(SendError { stale, ..error }),
             }
         }
         let (io, local) = self.connect_http1(dialer, limits.connect_timeout).await?;

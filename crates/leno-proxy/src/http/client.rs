@@ -29,15 +29,15 @@ pub struct SendError {
     pub kind: Option<FailureKind>,
     /// Whether any byte of the request may have reached the endpoint.
     pub bytes_left: bool,
-    /// Whether the connection had carried a request before: the endpoint may have closed it while it was idle.
-    pub reused: bool,
+    /// Whether the connection was idle for so long before that the endpoint may have closed it meanwhile.
+    pub stale: bool,
     /// In words.
     pub detail: String,
 }
 
 impl From<DialError> for SendError {
     fn from(error: DialError) -> Self {
-        Self { reason: error.reason, kind: Some(error.kind()), bytes_left: false, reused: false, detail: error.detail }
+        Self { reason: error.reason, kind: Some(error.kind()), bytes_left: false, stale: false, detail: error.detail }
     }
 }
 
@@ -159,7 +159,7 @@ fn classify(error: &hyper::Error, bytes_left: bool) -> SendError {
             reason,
             kind: None,
             bytes_left,
-            reused: false,
+            stale: false,
             detail: format!("the request's body: {body}"),
         };
     }
@@ -172,7 +172,7 @@ fn classify(error: &hyper::Error, bytes_left: bool) -> SendError {
     } else {
         (Reason::UpstreamReset, FailureKind::ResetBeforeRequest)
     };
-    SendError { reason, kind: Some(kind), bytes_left, reused: false, detail: chain(error) }
+    SendError { reason, kind: Some(kind), bytes_left, stale: false, detail: chain(error) }
 }
 
 fn of_http2(error: &h2::Error) -> (Reason, FailureKind) {

@@ -314,7 +314,7 @@ fn is_safe(error: &SendError, head: &request::Parts) -> bool {
         // A connection that the application closed while it was idle looks like this. It may also have crashed over the
         // request, so only what may be repeated is; on a fresh connection it is the client's proxy that decides.
         Some(FailureKind::ResetBeforeResponse) => {
-            !error.bytes_left || error.reused && retry::is_idempotent(head.method.as_str())
+            !error.bytes_left || error.stale && retry::is_idempotent(head.method.as_str())
         }
         Some(FailureKind::Connect | FailureKind::ConnectTimeout | FailureKind::PerTryTimeout) | None => false,
     }
@@ -332,7 +332,7 @@ fn timed_out(reason: Reason, limit: Duration, addr: SocketAddr) -> SendError {
     // The whole time being over is no failure of the try: nothing follows it.
     let kind = (reason == Reason::PerTryTimeout).then_some(FailureKind::PerTryTimeout);
     let detail = format!("{addr} did not answer within {} ms", limit.as_millis());
-    SendError { reason, kind, bytes_left: true, reused: false, detail }
+    SendError { reason, kind, bytes_left: true, stale: false, detail }
 }
 
 async fn pause(wait: Duration, exchange: &Exchange) -> Result<(), Reply> {
