@@ -103,6 +103,11 @@ enum Verb {
 /// The whole program.
 #[must_use]
 pub fn main() -> ExitCode {
+    // What every sidecar does goes past the parser: it would stay in memory for good, for one word.
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|w| w == "run") && words.next().is_none() {
+        return outcome(run_proxy());
+    }
     match Args::parse().verb {
         Verb::Run => outcome(run_proxy()),
         Verb::Init(args) => outcome(init::run(&args).map_err(Into::into)),
