@@ -89,7 +89,9 @@ impl Reader<'_> {
     }
 
     fn warn_of_unknown(&mut self) {
-        for key in self.pod.keys() {
+        // Of the namespace's, those that Linkerd has pods inherit.
+        let inherited = self.namespace.keys().filter(|k| k.starts_with("config.") && !self.pod.contains_key(*k));
+        for key in self.pod.keys().chain(inherited) {
             let mesh = MESH_PREFIXES.iter().any(|p| key.starts_with(p));
             if mesh && !HONOURED.contains(&key.as_str()) {
                 let hint = if key == "config.linkerd.io/opaque-ports" {
