@@ -46,7 +46,7 @@ unit: ## Unit, golden and in-process tests
 .PHONY: e2e
 e2e: build ## Whole meshes on this machine, one after the other
 	@scripts/need.sh test
-	cargo test -p leno-e2e --locked -- --test-threads=1 --nocapture
+	@scripts/e2e.sh
 
 .PHONY: test
 test: check unit e2e ## Everything

