@@ -4,7 +4,9 @@ use leno_config::support::{Support, table};
 
 fn main() {
     println!("# What of each kind is honoured\n");
-    println!("Made by `make gen` from the table that the code itself uses. A field that is not here is named in a warning,");
+    println!(
+        "Made by `make gen` from the table that the code itself uses. A field that is not here is named in a warning,"
+    );
     println!("or refused where ignoring it would fail open. `Pod` stands for every pod template.\n");
     println!("| kind | field | |\n|---|---|---|");
     let mut rows: Vec<String> = table()
