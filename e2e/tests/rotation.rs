@@ -24,7 +24,8 @@ fn keep_killed(mesh: &Mesh, time: Duration) -> u32 {
     let start = Instant::now();
     let mut kills = 0;
     while start.elapsed() < time {
-        let status = mesh.status();
+        let out = mesh.leno(&["local", "status", "-o", "json"]);
+        let status: Value = serde_json::from_slice(&out.stdout).unwrap_or_default();
         let pid =
             status["system"].as_array().and_then(|s| s.iter().find(|p| p["name"] == "leno-control")?["pid"].as_u64());
         if let Some(pid) = pid {
