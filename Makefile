@@ -29,7 +29,7 @@ check: ## Format, lints, licences, docs, layers, links
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo deny --offline check bans licenses sources
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links -A rustdoc::broken_intra_doc_links" cargo doc --workspace --no-deps --locked --quiet
 	$(MAKE) --no-print-directory gen && git diff --exit-code --stat -- docs/honoured.md
 	cargo xtask layers
 	cargo xtask links
