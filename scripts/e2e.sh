@@ -7,7 +7,7 @@ cargo test -p leno-e2e --locked --no-run || exit 1
 failed=0
 for file in e2e/tests/*.rs; do
   test=$(basename "$file" .rs)
-  run=(cargo test --quiet -p leno-e2e --locked --test "$test" -- --test-threads=1 --nocapture)
+  run=(timeout --kill-after=10 500 cargo test --quiet -p leno-e2e --locked --test "$test" -- --test-threads=1 --nocapture)
   if ! "${run[@]}"; then
     echo "SECOND TRY of $test"
     "${run[@]}" || { echo "FAILED twice: $test"; failed=$((failed + 1)); }
