@@ -110,7 +110,16 @@ pub fn check(filter: &str) -> Result<(), BadFilter> {
 /// `Targets` and not `EnvFilter`: the latter's filters on span fields run regular expressions from the first moment, which
 /// costs a sidecar half a megabyte that nobody uses.
 fn parse(filter: &str) -> Result<Targets, BadFilter> {
-    filter.parse::<Targets>().map_err(|e| BadFilter { filter: filter.to_owned(), reason: e.to_string() })
+    let bad = |reason: String| BadFilter { filter: filter.to_owned(), reason };
+    // What the library makes of an empty side of `=` depends on the features that other crates turn on in it.
+    if filter
+        .split(',')
+        .filter_map(|part| part.split_once('='))
+        .any(|(target, level)| target.trim().is_empty() || level.trim().is_empty() || level.contains('='))
+    {
+        return Err(bad("each part is `level` or `target=level`".to_owned()));
+    }
+    filter.parse::<Targets>().map_err(|e| bad(e.to_string()))
 }
 
 #[cfg(test)]
