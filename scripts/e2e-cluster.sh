@@ -5,7 +5,7 @@
 # to get the images $LENO_HUB/leno-*:$LENO_TAG (kind load image-archive target/images/*.tar, k3d image import, a registry).
 # Usage: e2e-cluster.sh [NAME…]   test files without .rs; all without arguments
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 limit=${LENO_E2E_LIMIT:-900}
 names=("$@")
 if [ $# = 0 ]; then
