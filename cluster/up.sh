@@ -136,12 +136,12 @@ Run it as root, or use a cluster of your own (kind, k3d) and set KUBECONFIG"
 mkdir -p "$CACHE"
 exec 8>"$CACHE/cluster.lock"
 flock 8
-if node_pid >/dev/null && [ -f "$STATE/started" ] && ready; then
+if node_pid >/dev/null && [ -f "$STATE/complete" ] && ready; then
   say "the cluster is running"
   finish
 fi
 
-"$here/../scripts/need.sh" cluster
+"$here/../scripts/need.sh" cluster >&2
 "$here/programs.sh" >/dev/null
 for image in "pause 65535" "coredns 65532"; do
   read -r name uid <<<"$image"
@@ -161,4 +161,5 @@ await 150 "kube-apiserver, etcd, containerd" test -f "$STATE/started"
 admin apply --server-side -f "$here/manifests/coredns.yaml" >/dev/null
 await 60 "node is Ready" admin wait --for=condition=Ready "node/$NODE" --timeout=5s
 await 90 "DNS answers" in_node getent hosts kubernetes.default.svc.cluster.local
+touch "$STATE/complete"
 finish

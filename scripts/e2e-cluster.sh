@@ -28,6 +28,8 @@ up() {
   local line
   line=$(cluster/up.sh) || return
   eval "$line"
+  # A kubectl of the cluster's own version, whatever this machine has.
+  PATH="$(cluster/programs.sh kubectl):$PATH"
   cluster/load.sh
 }
 
