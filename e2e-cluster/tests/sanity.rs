@@ -13,6 +13,7 @@ fn pods_services_names_and_commands_work() {
         &service("server", "app: server", "[{name: http, port: 80, targetPort: 8080}]"),
         &http_app("client", "", 1),
     ]);
+    space.reaches("deploy/client", "http://server/");
     for host in ["server", "server.e2e-sanity", "server.e2e-sanity.svc.cluster.local"] {
         let summary = space.call("deploy/client", &format!("http://{host}/"), 20);
         assert_eq!(summary["statuses"]["200"].as_u64(), Some(20), "{host}: {summary}");
