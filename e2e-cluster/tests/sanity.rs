@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leno_e2e_cluster::{Cluster, Meshed, Namespace, http_app, image, service};
+use leno_e2e_cluster::{Cluster, Load, Meshed, Namespace, grpc_app, http_app, image, service};
 
 #[test]
 fn pods_services_names_and_commands_work() {
@@ -49,4 +49,24 @@ spec:
         if ran.ok() { Ok(ran.stdout) } else { Err(ran.to_string()) }
     });
     assert!(found.contains("\"method\":\"GET\""), "{found}");
+}
+
+#[test]
+fn steady_load_on_http_and_grpc_loses_nothing_where_nothing_changes() {
+    let cluster = Cluster::connect();
+    let space = Namespace::new(&cluster, "e2e-steady", Meshed::No);
+    space.run(&[
+        &http_app("server", "v1", 1),
+        &service("server", "app: server", "[{name: http, port: 80, targetPort: 8080}]"),
+        &grpc_app("words", "v1", 1),
+        &service("words", "app: words", "[{name: grpc, port: 9090}]"),
+        &http_app("client", "", 1),
+    ]);
+    space.reaches("deploy/client", "http://server/");
+    let load = Load::start(&space, "load", "http://server/", 50);
+    let calls = space.exec_json("deploy/client", &["leno-shop", "grpc-call", "words:9090", "-n", "20", "--json"]);
+    assert_eq!(calls["failed"].as_u64(), Some(0), "{calls}");
+    assert_eq!(calls["versions"]["v1"].as_u64(), Some(20), "{calls}");
+    std::thread::sleep(Duration::from_secs(2));
+    load.stop().assert_none_failed("two quiet seconds");
 }
