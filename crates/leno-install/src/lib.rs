@@ -1,6 +1,6 @@
 //! Manifests: what goes into Kubernetes objects so that Leno works.
 //!
-//! [`inject`] turns a pod into its meshed form. It is pure and knows nothing of who asks: the local runtime and the
+//! [`mod@inject`] turns a pod into its meshed form. It is pure and knows nothing of who asks: the local runtime and the
 //! Kubernetes webhook share it, so a pod gets the same sidecar in both places.
 
 pub mod inject;
