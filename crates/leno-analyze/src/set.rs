@@ -209,14 +209,6 @@ impl<'o> Workload<'o> {
             || self.containers().iter().any(|c| c.name() == "istio-proxy")
     }
 
-    pub(crate) fn account(&self) -> &'o str {
-        ["/serviceAccountName", "/serviceAccount"]
-            .into_iter()
-            .filter_map(|p| self.spec(p).and_then(Value::as_str))
-            .find(|name| !name.is_empty())
-            .unwrap_or("default")
-    }
-
     /// Number of the container port `name`.
     pub(crate) fn port_named(&self, name: &str) -> Option<u16> {
         self.containers()

@@ -145,7 +145,7 @@ fn has_subset(set: &Set<'_>, host: &str, namespace: &str, subset: &str) -> bool 
 fn split(set: &Set<'_>, out: &mut Report, object: &Object) {
     let apex = text(&object.json, "/spec/service").unwrap_or_default();
     let root = Path::root();
-    let mut missing = |out: &mut Report, path: &Path, host: &str| {
+    let missing = |out: &mut Report, path: &Path, host: &str| {
         if !host.is_empty() && !set.host_exists(host, object.namespace()) {
             out.add(&NOT_FOUND, object, path, format!("Referenced service not found: {host:?}"));
         }

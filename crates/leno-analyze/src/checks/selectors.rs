@@ -7,7 +7,7 @@ use leno_core::model::{Labels, selects};
 
 use crate::code::{Code, Level};
 use crate::finding::Report;
-use crate::json::{labels, list, names};
+use crate::json::{labels, list, names, text};
 use crate::set::{Set, Workload};
 
 pub(super) const CODES: &[&Code] = &[
@@ -69,7 +69,8 @@ pub(super) fn check(set: &Set<'_>, out: &mut Report) {
     conflicts(set, out, &sidecars, ("Sidecars", "/spec/workloadSelector/labels"), &SIDECARS_OVERLAP, &SIDECARS_WIDE);
     let words = ("Telemetries", "/spec/selector/matchLabels");
     conflicts(set, out, &telemetries, words, &TELEMETRIES_OVERLAP, &TELEMETRIES_WIDE);
-    for object in telemetries {
+    let by_default = set.of("", "ConfigMap").any(|map| text(&map.json, "/data/mesh").is_some_and(|m| m.contains("defaultProviders")));
+    for object in telemetries.into_iter().filter(|_| !by_default) {
         let bare = list(&object.json, "/spec/accessLogging")
             .iter()
             .any(|l| l["disabled"] != true && list(l, "/providers").is_empty());
