@@ -28,6 +28,8 @@ pub(crate) struct Globals {
     /// State directory of the local mesh [default: $XDG_RUNTIME_DIR/leno, /run/leno for root].
     #[arg(long, global = true, env = "LENO_STATE", value_name = "DIR", help_heading = "Global options")]
     pub(crate) state: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cluster: crate::cluster::ClusterOptions,
 }
 
 /// What can be done.
