@@ -68,7 +68,7 @@ e2e-cluster: images ## The scenes on Kubernetes: on the cluster that KUBECONFIG 
 	@scripts/e2e-cluster.sh
 
 .PHONY: test
-test: check unit e2e ## Everything
+test: check unit e2e e2e-cluster ## Everything
 	@echo "all tests passed"
 
 .PHONY: fuzz
