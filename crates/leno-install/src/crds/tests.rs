@@ -17,7 +17,9 @@ fn names_versions_and_columns() {
             format!("{}{star}", v["name"].as_str().unwrap())
         };
         let columns = versions[0]["additionalPrinterColumns"].as_array().cloned().unwrap_or_default();
-        let names = |list: &[Value], key: &str| list.iter().map(|c| c[key].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(",");
+        let names = |list: &[Value], key: &str| {
+            list.iter().map(|c| c[key].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(",")
+        };
         let short = spec["names"]["shortNames"].as_array().cloned().unwrap_or_default();
         out += &format!(
             "{} {} [{}] short={} columns={}\n",
@@ -50,7 +52,8 @@ fn names_are_unique() {
 #[test]
 fn schemas_are_structural() {
     fn check(schema: &Value, at: &str) {
-        let open = schema["x-kubernetes-preserve-unknown-fields"] == true || schema["x-kubernetes-int-or-string"] == true;
+        let open =
+            schema["x-kubernetes-preserve-unknown-fields"] == true || schema["x-kubernetes-int-or-string"] == true;
         assert!(schema["type"].is_string() || open, "{at} has no type");
         for (key, part) in schema["properties"].as_object().into_iter().flatten() {
             check(part, &format!("{at}.{key}"));
@@ -61,7 +64,10 @@ fn schemas_are_structural() {
             }
         }
         for name in schema["required"].as_array().into_iter().flatten() {
-            assert!(schema["properties"].get(name.as_str().unwrap()).is_some(), "{at} requires {name}, which it does not have");
+            assert!(
+                schema["properties"].get(name.as_str().unwrap()).is_some(),
+                "{at} requires {name}, which it does not have"
+            );
         }
     }
     for kind in kinds() {

@@ -79,7 +79,8 @@ fn istios_names_are_understood() {
 
 #[test]
 fn linkerds_names_are_understood() {
-    let (values, _) = sets(&["controllerReplicas=3", "identityTrustDomain=example.org", "clusterDomain=c.local"]).unwrap();
+    let (values, _) =
+        sets(&["controllerReplicas=3", "identityTrustDomain=example.org", "clusterDomain=c.local"]).unwrap();
     assert_eq!((values.control.replicas, values.trust_domain.as_str()), (3, "example.org"));
     assert_eq!(values.cluster_domain, "c.local");
 }
@@ -109,7 +110,10 @@ fn an_unknown_key_is_refused_by_its_path_with_what_was_meant() {
     assert!(text.contains("`controll` is no setting; is `control` meant?"), "{text}");
     let text = problem(&["control.replica=3", "proxy.loglevel=debug"]);
     assert!(text.contains("`control.replica` is no setting; is `control.replicas` meant?"), "{text}");
-    assert!(text.contains("--set proxy.loglevel=debug: `proxy.loglevel` is no setting; is `proxy.logLevel` meant?"), "{text}");
+    assert!(
+        text.contains("--set proxy.loglevel=debug: `proxy.loglevel` is no setting; is `proxy.logLevel` meant?"),
+        "{text}"
+    );
     let text = problem(&["control.colour=red"]);
     assert!(text.contains("`control` has: replicas, resources"), "{text}");
 }

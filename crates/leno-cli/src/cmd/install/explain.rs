@@ -35,7 +35,13 @@ pub(super) async fn deployment(cluster: &Cluster, object: &Value) -> anyhow::Res
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
     let labels = object["spec"]["selector"]["matchLabels"].as_object().cloned().unwrap_or_default();
     let selector: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default())).collect();
-    let pods = cluster.list(&Kind::namespaced("", "v1", "Pod"), Some(namespace), Some(&selector.join(","))).await?;
+    let mut selector = selector.join(",");
+    // Pods of the form before this one say nothing about it.
+    let sets = cluster.list(&Kind::namespaced("apps", "v1", "ReplicaSet"), Some(namespace), Some(&selector)).await?;
+    if let Some(hash) = newest(&sets) {
+        let _ = write!(selector, ",{HASH}={hash}");
+    }
+    let pods = cluster.list(&Kind::namespaced("", "v1", "Pod"), Some(namespace), Some(&selector)).await?;
     let mut findings: Vec<Finding> = pods.iter().flat_map(of_pod).collect();
     if pods.is_empty() {
         findings.extend(of_conditions(object));
@@ -68,6 +74,15 @@ pub(super) async fn text(cluster: &Cluster, namespace: &str, findings: &[Finding
         let _ = writeln!(out, "  Kubernetes says nothing; see kubectl -n {namespace} describe pods");
     }
     out.trim_end().to_owned()
+}
+
+/// Label value of the pods of a Deployment's newest form.
+fn newest(sets: &[Value]) -> Option<&str> {
+    let revision = |set: &Value| {
+        let text = set["metadata"]["annotations"]["deployment.kubernetes.io/revision"].as_str();
+        text.and_then(|t| t.parse::<u64>().ok()).unwrap_or(0)
+    };
+    sets.iter().max_by_key(|s| revision(s)).and_then(|s| s["metadata"]["labels"][HASH].as_str())
 }
 
 fn is_ready(pod: &Value) -> bool {
@@ -188,10 +203,18 @@ fn trimmed(message: &str) -> String {
     }
 }
 
+const HASH: &str = "pod-template-hash";
+
 #[cfg(test)]
 mod tests {
-    use super::of_pod;
+    use super::{HASH, newest, of_pod};
     use serde_json::json;
+
+    #[test]
+    fn the_newest_form_is_the_one_with_the_highest_number() {
+        let set = |revision: &str, hash: &str| json!({"metadata": {"labels": {HASH: hash}, "annotations": {"deployment.kubernetes.io/revision": revision}}});
+        assert_eq!(newest(&[set("9", "a"), set("10", "b"), set("2", "c")]), Some("b"));
+    }
 
     #[test]
     fn an_image_that_cannot_be_pulled_is_named_with_what_to_do() {
