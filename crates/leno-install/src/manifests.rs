@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::values::{Proxy, Switch, Values};
 
 pub use viz::viz;
+pub use webhooks::validated;
 
 /// Label that says an object is Leno's: only such are changed and removed by `leno uninstall`.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "leno");

@@ -357,6 +357,11 @@ fn check(values: &Values) -> Vec<String> {
     problems
 }
 
+/// Whether the keys below this setting are the user's own.
+pub(crate) fn is_open(path: &str) -> bool {
+    tree::OPEN.contains(&path)
+}
+
 fn is_time(text: &str) -> bool {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = &text[digits.len()..];

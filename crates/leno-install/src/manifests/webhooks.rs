@@ -70,8 +70,9 @@ fn entry(values: &Values, name: &str, namespaces: &Value, pods: &Value) -> Value
     })
 }
 
-/// Objects of the groups that Leno defines, and no others.
-pub(super) fn validating(values: &Values) -> Value {
+/// `(group, plurals)` of the kinds that Leno defines.
+#[must_use]
+pub fn validated() -> Vec<(&'static str, Vec<&'static str>)> {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
     for kind in crds::kinds() {
         match groups.iter_mut().find(|g| g.0 == kind.group) {
@@ -79,7 +80,12 @@ pub(super) fn validating(values: &Values) -> Value {
             None => groups.push((kind.group, vec![kind.plural])),
         }
     }
-    let rules: Vec<Value> = groups
+    groups
+}
+
+/// Objects of the groups that Leno defines, and no others.
+pub(super) fn validating(values: &Values) -> Value {
+    let rules: Vec<Value> = validated()
         .into_iter()
         .map(|(group, resources)| {
             json!({

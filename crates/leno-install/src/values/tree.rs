@@ -117,7 +117,7 @@ pub(super) fn distance(a: &str, b: &str) -> usize {
 }
 
 /// Settings whose keys are the user's own.
-const OPEN: &[&str] = &[
+pub(super) const OPEN: &[&str] = &[
     "mesh",
     "control.podAnnotations",
     "control.podLabels",
