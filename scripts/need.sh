@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what a step needs and says what. Usage: need.sh build|run|check|test|fuzz
+# Installs what a step needs and says what. Usage: need.sh build|run|check|test|fuzz|cluster|images
 #
 # On Debian and Ubuntu missing packages are installed with apt-get (as root, or through sudo where it asks nothing);
 # elsewhere, or without the right, they are named and the step stops.
 set -euo pipefail
-step=${1:?build, run, check, test or fuzz}
+step=${1:?build, run, check, test, fuzz, cluster or images}
 cache=${LENO_CACHE:-$HOME/.cache/leno}
 
 packages=()
@@ -12,10 +12,33 @@ want() { # want PROGRAM PACKAGE: the package is needed where the program is miss
   PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null || packages+=("$2")
 }
 
-want cc gcc
-want make make
-want cmake cmake
+exists() { # exists FILE PACKAGE
+  [ -e "$1" ] || packages+=("$2")
+}
+
 case $step in
+build | run | check | test | fuzz)
+  want cc gcc
+  want make make
+  want cmake cmake
+  ;;&
+cluster)
+  want etcd etcd-server
+  want containerd containerd
+  want ctr containerd
+  want runc runc
+  exists /usr/lib/cni/ptp containernetworking-plugins
+  want iptables iptables
+  want conntrack conntrack
+  want ip iproute2
+  want nsenter util-linux
+  want openssl openssl
+  ;;
+images)
+  want nft nftables
+  want xtables-legacy-multi iptables
+  command -v podman >/dev/null || docker info >/dev/null 2>&1 || want buildah buildah
+  ;;
 run | test)
   want nft nftables
   want ip iproute2
@@ -41,6 +64,8 @@ if ((${#packages[@]})); then
     exit 1
   fi
 fi
+
+case $step in cluster | images) exit 0 ;; esac
 
 if ! command -v cargo >/dev/null; then
   echo "missing: a Rust toolchain, 1.95 or newer (https://rustup.rs)" >&2

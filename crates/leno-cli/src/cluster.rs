@@ -80,6 +80,13 @@ impl Cluster {
     }
 }
 
+/// Whether anything here names a cluster, without the options: a kubeconfig, or the ServiceAccount of this pod.
+pub(crate) fn is_named() -> bool {
+    std::env::var_os("KUBECONFIG").is_some_and(|v| !v.is_empty())
+        || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
+        || std::env::home_dir().is_some_and(|home| home.join(".kube/config").exists())
+}
+
 /// Runs the asynchronous part of a verb. Verbs are plain functions; those that talk to a cluster put everything they await in one such block.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 pub(crate) mod demo;
 pub(crate) mod install;
 pub(crate) mod local;
+pub(crate) mod logs;
 pub(crate) mod proxy_config;
 pub(crate) mod proxy_status;
 pub(crate) mod uninstall;
@@ -47,6 +48,7 @@ pub(crate) enum Verb {
     ProxyStatus(proxy_status::Args),
     #[command(visible_alias = "pc")]
     ProxyConfig(proxy_config::Args),
+    Logs(logs::Args),
     Demo(demo::Args),
     Version(version::Args),
     /// Prints a completion script: `leno completion bash > /etc/bash_completion.d/leno`.
@@ -97,6 +99,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Uninstall(args) => uninstall::run(&args, &globals),
         Verb::Local(args) => local::run(args, &globals),
         Verb::Viz(args) => viz::run(args, &globals),
+        Verb::Logs(args) => logs::run(&args, &globals),
         Verb::Demo(args) => demo::run(&args, &globals),
         Verb::ProxyStatus(args) => proxy_status::run(&args, &globals),
         Verb::ProxyConfig(args) => proxy_config::run(&args, &globals),

@@ -1,0 +1,1 @@
+//! Tests against a made-up cluster.
