@@ -1,10 +1,12 @@
 //! The tree of verbs.
 
 pub(crate) mod demo;
+pub(crate) mod install;
 pub(crate) mod local;
 pub(crate) mod logs;
 pub(crate) mod proxy_config;
 pub(crate) mod proxy_status;
+pub(crate) mod uninstall;
 pub(crate) mod version;
 pub(crate) mod viz;
 
@@ -36,6 +38,9 @@ pub(crate) struct Globals {
 /// What can be done.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
+    Install(install::Args),
+    Upgrade(install::UpgradeArgs),
+    Uninstall(uninstall::Args),
     /// A mesh on this machine: each pod is a network namespace with real processes.
     Local(local::Args),
     Viz(viz::Args),
@@ -89,6 +94,9 @@ impl Output {
 pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { globals, verb } = cli;
     match verb {
+        Verb::Install(args) => install::run(&args, &globals),
+        Verb::Upgrade(args) => install::upgrade(&args, &globals),
+        Verb::Uninstall(args) => uninstall::run(&args, &globals),
         Verb::Local(args) => local::run(args, &globals),
         Verb::Viz(args) => viz::run(args, &globals),
         Verb::Logs(args) => logs::run(&args, &globals),

@@ -21,6 +21,8 @@ pub(crate) struct ApplyOptions {
     pub(crate) force_conflicts: bool,
     /// Let the server judge, change nothing.
     pub(crate) dry_run: bool,
+    /// Take over what `kubectl apply` set: the same objects came through a pipe before.
+    pub(crate) from_pipe: bool,
 }
 
 /// What became of an object.
@@ -45,20 +47,23 @@ impl Cluster {
         let space = object["metadata"]["namespace"].as_str();
         let space = if kind.namespaced { Some(space.unwrap_or_else(|| self.default_namespace())) } else { None };
         let before = self.get(&kind, space, name).await?;
-        let params = PatchParams {
+        let mut params = PatchParams {
             dry_run: options.dry_run,
             force: options.force_conflicts,
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        let request = || Builder::new(kind.path(space)).patch(name, &params, &Patch::Apply(object));
         let mut tries = 0;
         let after: Value = loop {
-            match self.client.request(request()?).await {
+            let request = Builder::new(kind.path(space)).patch(name, &params, &Patch::Apply(object))?;
+            match self.client.request(request).await {
                 Ok(after) => break after,
                 Err(e) if tries < TRIES && error::is_transient(&e) => {
                     tries += 1;
                     tokio::time::sleep(PAUSE * tries).await;
+                }
+                Err(kube::Error::Api(status)) if options.from_pipe && !params.force && all_from_pipe(&status) => {
+                    params.force = true;
                 }
                 Err(kube::Error::Api(status)) if status.code == 409 && !owners(&status).is_empty() => {
                     return Err(conflict(object, &status));
@@ -107,6 +112,12 @@ fn owners(status: &Status) -> Vec<(&str, &str)> {
         .collect()
 }
 
+fn all_from_pipe(status: &Status) -> bool {
+    let owners = owners(status);
+    let piped = |message: &str| PIPES.iter().any(|p| message.starts_with(&format!("conflict with \"{p}\"")));
+    !owners.is_empty() && owners.iter().all(|(_, message)| piped(message))
+}
+
 fn conflict(object: &Value, status: &Status) -> anyhow::Error {
     let owners = owners(status);
     let lines: Vec<String> = owners
@@ -120,6 +131,8 @@ fn conflict(object: &Value, status: &Status) -> anyhow::Error {
     )
 }
 
+/// Names under which `kubectl apply` writes; its other verbs have others.
+const PIPES: &[&str] = &["kubectl-client-side-apply", "kubectl"];
 /// Of a server that is busy, or whose webhooks come up.
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(500);

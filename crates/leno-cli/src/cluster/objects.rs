@@ -26,8 +26,7 @@ impl Cluster {
         params.label_selector = selector.map(str::to_owned);
         let mut all = Vec::new();
         loop {
-            let request = Builder::new(kind.path(namespace)).list(&params)?;
-            let mut page: Value = match self.client.request(request).await {
+            let mut page: Value = match self.read(|| Ok(Builder::new(kind.path(namespace)).list(&params)?)).await? {
                 Ok(page) => page,
                 Err(e) if error::is_absent(&e) => return Ok(all),
                 Err(e) => return Err(error::plain(&e)).with_context(|| format!("listing {}", kind.plural)),
@@ -47,8 +46,7 @@ impl Cluster {
     /// # Errors
     /// When the server refuses or does not answer.
     pub(crate) async fn get(&self, kind: &Kind, namespace: Option<&str>, name: &str) -> anyhow::Result<Option<Value>> {
-        let request = Builder::new(kind.path(namespace)).get(name, &GetParams::default())?;
-        match self.client.request(request).await {
+        match self.read(|| Ok(Builder::new(kind.path(namespace)).get(name, &GetParams::default())?)).await? {
             Ok(object) => Ok(Some(object)),
             Err(e) if error::is_absent(&e) => Ok(None),
             Err(e) => Err(error::plain(&e)).with_context(|| format!("{kind} {name}")),
@@ -166,15 +164,35 @@ impl Cluster {
         Ok(None)
     }
 
+    /// Asks for something, again where the server is busy or restarts: reading twice does no harm.
+    async fn read(
+        &self,
+        request: impl Fn() -> anyhow::Result<Request<Vec<u8>>>,
+    ) -> anyhow::Result<Result<Value, kube::Error>> {
+        let mut tries = 0;
+        loop {
+            match self.client.request(request()?).await {
+                Err(e) if tries < TRIES && error::is_transient(&e) => {
+                    tries += 1;
+                    tokio::time::sleep(PAUSE * tries).await;
+                }
+                other => return Ok(other),
+            }
+        }
+    }
+
     async fn discover(&self, path: &str) -> anyhow::Result<Option<Value>> {
-        let request = Request::get(path).body(Vec::new()).context("address")?;
-        match self.client.request(request).await {
+        match self.read(|| Request::get(path).body(Vec::new()).context("address")).await? {
             Ok(answer) => Ok(Some(answer)),
             Err(e) if error::is_absent(&e) => Ok(None),
             Err(e) => Err(error::plain(&e)).with_context(|| format!("GET {path}")),
         }
     }
 }
+
+/// Seven seconds and a half in all.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Items of a list do not say what they are.
 fn with_kind(mut item: Value, kind: &Kind) -> Value {

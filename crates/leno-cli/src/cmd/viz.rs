@@ -30,6 +30,7 @@ enum What {
     /// Who talks to whom, and whether it is secured.
     #[command(visible_alias = "edge")]
     Edges(Ask),
+    Install(super::install::VizArgs),
 }
 
 #[derive(clap::Args)]
@@ -84,9 +85,13 @@ impl Ask {
 
 /// Runs it.
 pub(crate) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
+    if let What::Install(args) = &args.what {
+        return super::install::viz(args, globals);
+    }
     let mesh = access::connect(globals)?;
     let mesh = mesh.as_ref();
     match args.what {
+        What::Install(_) => Ok(ExitCode::SUCCESS),
         What::Stat(ask) => repeat(&ask, |question, screen| {
             let answer = stat(mesh, question)?;
             if ask.output.print(&rows::stat_json(&answer))? {
