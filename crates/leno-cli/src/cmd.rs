@@ -1,5 +1,7 @@
 //! The tree of verbs.
 
+pub(crate) mod analyze;
+pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod install;
 pub(crate) mod local;
@@ -49,6 +51,8 @@ pub(crate) enum Verb {
     #[command(visible_alias = "pc")]
     ProxyConfig(proxy_config::Args),
     Logs(logs::Args),
+    Analyze(analyze::Args),
+    Check(check::Args),
     Demo(demo::Args),
     Version(version::Args),
     /// Prints a completion script: `leno completion bash > /etc/bash_completion.d/leno`.
@@ -100,6 +104,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Local(args) => local::run(args, &globals),
         Verb::Viz(args) => viz::run(args, &globals),
         Verb::Logs(args) => logs::run(&args, &globals),
+        Verb::Analyze(args) => analyze::run(&args, &globals),
+        Verb::Check(args) => check::run(&args, &globals),
         Verb::Demo(args) => demo::run(&args, &globals),
         Verb::ProxyStatus(args) => proxy_status::run(&args, &globals),
         Verb::ProxyConfig(args) => proxy_config::run(&args, &globals),
