@@ -10,19 +10,22 @@
 //!
 //! Joined: a no of either dialect wins, then a yes of either, else nobody asked. So a pod is never meshed against the
 //! word of the configuration it came with. Before all that, pods that cannot have a sidecar are skipped: those in the
-//! host's network, those that have one already, and Kubernetes' own namespaces.
+//! host's network or with a port of it, those for Windows, those that have a sidecar already, Kubernetes' own namespaces
+//! and the control plane's.
 
 use serde_json::Value;
 
-use super::{InjectSettings, NamespaceMeta, PROXY_CONTAINER, PodMeta, STATUS_ANNOTATION};
+use super::{INIT_CONTAINER, InjectSettings, NamespaceMeta, PROXY_CONTAINER, PodMeta, STATUS_ANNOTATION};
 
 /// Inject, or why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Give it a sidecar.
     Inject,
-    /// Leave it, for this reason.
+    /// Leave it: it, or its namespace, does not ask for one, or asks for none.
     Skip(String),
+    /// Leave it whoever asks, for this reason.
+    Impossible(String),
 }
 
 /// What one dialect says.
@@ -41,8 +44,8 @@ pub fn decide(
     settings: &InjectSettings,
     warnings: &mut Vec<String>,
 ) -> Verdict {
-    if let Some(reason) = impossible(pod, meta, namespace) {
-        return Verdict::Skip(reason);
+    if let Some(reason) = impossible(pod, meta, namespace, settings) {
+        return Verdict::Impossible(reason);
     }
     let istio = istio(meta, namespace, settings, warnings);
     let linkerd = linkerd(meta, namespace, warnings);
@@ -53,26 +56,58 @@ pub fn decide(
     }
 }
 
-fn impossible(pod: &Value, meta: &PodMeta, namespace: &NamespaceMeta) -> Option<String> {
+fn impossible(
+    pod: &Value,
+    meta: &PodMeta,
+    namespace: &NamespaceMeta,
+    settings: &InjectSettings,
+) -> Option<String> {
     let spec = &pod["spec"];
     if spec["hostNetwork"].as_bool() == Some(true) {
         return Some("the pod uses the host's network (hostNetwork: true)".into());
     }
+    if is_windows(spec) {
+        return Some("the pod is for Windows, where traffic cannot be redirected".into());
+    }
     if meta.annotations.contains_key(STATUS_ANNOTATION) {
         return Some(format!("the pod has a sidecar already (annotation {STATUS_ANNOTATION})"));
     }
-    let named = |list: &str, name: &str| {
-        spec[list].as_array().is_some_and(|items| items.iter().any(|c| c["name"].as_str() == Some(name)))
-    };
-    for name in [PROXY_CONTAINER, "linkerd-proxy"] {
-        if named("containers", name) || named("initContainers", name) {
+    for name in [PROXY_CONTAINER, INIT_CONTAINER, "linkerd-proxy", "linkerd-init"] {
+        if containers(spec).any(|c| c["name"].as_str() == Some(name)) {
             return Some(format!("the pod has a container named {name} already"));
+        }
+    }
+    for container in containers(spec) {
+        let ports = container["ports"].as_array();
+        if let Some(port) = ports.into_iter().flatten().filter_map(|p| p["hostPort"].as_u64()).find(|p| *p > 0) {
+            let name = container["name"].as_str().unwrap_or_default();
+            return Some(format!("container {name} has a port of the host (hostPort: {port})"));
         }
     }
     if IGNORED_NAMESPACES.contains(&namespace.name.as_str()) {
         return Some(format!("namespace {} belongs to Kubernetes itself", namespace.name));
     }
+    if !namespace.name.is_empty() && control_namespace(settings) == Some(namespace.name.as_str()) {
+        return Some(format!("namespace {} is the control plane's own", namespace.name));
+    }
     None
+}
+
+fn containers(spec: &Value) -> impl Iterator<Item = &Value> {
+    ["initContainers", "containers"].into_iter().filter_map(|list| spec[list].as_array()).flatten()
+}
+
+fn is_windows(spec: &Value) -> bool {
+    let selector = &spec["nodeSelector"];
+    [&spec["os"]["name"], &selector["kubernetes.io/os"], &selector["beta.kubernetes.io/os"]]
+        .iter()
+        .any(|os| os.as_str() == Some("windows"))
+}
+
+/// The namespace in `leno-control.NAMESPACE.svc:15012`.
+fn control_namespace(settings: &InjectSettings) -> Option<&str> {
+    let (_, rest) = settings.control_address.split_once('.')?;
+    rest.split_once(".svc").map(|(namespace, _)| namespace)
 }
 
 fn istio(meta: &PodMeta, namespace: &NamespaceMeta, settings: &InjectSettings, warnings: &mut Vec<String>) -> Word {
