@@ -1,6 +1,7 @@
 //! The tree of verbs.
 
 pub(crate) mod demo;
+pub(crate) mod inject;
 pub(crate) mod local;
 pub(crate) mod proxy_config;
 pub(crate) mod proxy_status;
@@ -36,6 +37,8 @@ pub(crate) enum Verb {
     /// A mesh on this machine: each pod is a network namespace with real processes.
     Local(local::Args),
     Viz(viz::Args),
+    Inject(inject::Args),
+    Uninject(inject::UninjectArgs),
     #[command(visible_alias = "ps")]
     ProxyStatus(proxy_status::Args),
     #[command(visible_alias = "pc")]
@@ -87,6 +90,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Local(args) => local::run(args, &globals),
         Verb::Viz(args) => viz::run(args, &globals),
+        Verb::Inject(args) => inject::run(&args),
+        Verb::Uninject(args) => inject::run_uninject(&args),
         Verb::Demo(args) => demo::run(&args, &globals),
         Verb::ProxyStatus(args) => proxy_status::run(&args, &globals),
         Verb::ProxyConfig(args) => proxy_config::run(&args, &globals),

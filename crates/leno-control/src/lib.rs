@@ -17,4 +17,5 @@ pub mod hub;
 pub mod metrics;
 pub mod serve;
 pub mod source;
+pub mod webhook;
 pub mod world;

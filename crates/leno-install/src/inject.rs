@@ -68,7 +68,7 @@ pub enum InjectOutcome {
     Skipped {
         /// Why, for people.
         reason: String,
-        /// Whether it can have none at all; else nobody asks, or it is asked not to.
+        /// Whether a sidecar was asked for and cannot be; else nobody asks, it is not to have one, or it has one.
         impossible: bool,
     },
 }

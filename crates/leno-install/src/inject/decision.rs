@@ -9,9 +9,9 @@
 //! | Linkerd | annotation `linkerd.io/inject` on namespace or pod | `enabled`, `ingress` | `disabled` | the pod wins |
 //!
 //! Joined: a no of either dialect wins, then a yes of either, else nobody asked. So a pod is never meshed against the
-//! word of the configuration it came with. Before all that, pods that cannot have a sidecar are skipped: those in the
-//! host's network or with a port of it, those for Windows, those that have a sidecar already, Kubernetes' own namespaces
-//! and the control plane's.
+//! word of the configuration it came with. Before all that, pods that have a sidecar already are skipped; after it, those
+//! that cannot have one: in the host's network or with a port of it, for Windows, and in Kubernetes' own namespaces and
+//! the control plane's.
 
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ pub enum Verdict {
     Inject,
     /// Leave it: it, or its namespace, does not ask for one, or asks for none.
     Skip(String),
-    /// Leave it whoever asks, for this reason.
+    /// It is asked for and cannot be, for this reason.
     Impossible(String),
 }
 
@@ -44,38 +44,37 @@ pub fn decide(
     settings: &InjectSettings,
     warnings: &mut Vec<String>,
 ) -> Verdict {
-    if let Some(reason) = impossible(pod, meta, namespace, settings) {
-        return Verdict::Impossible(reason);
+    if let Some(reason) = already(pod, meta) {
+        return Verdict::Skip(reason);
     }
     let istio = istio(meta, namespace, settings, warnings);
     let linkerd = linkerd(meta, namespace, warnings);
     match (istio, linkerd) {
         (Word::No(reason), _) | (_, Word::No(reason)) => Verdict::Skip(reason),
-        (Word::Yes, _) | (_, Word::Yes) => Verdict::Inject,
+        (Word::Yes, _) | (_, Word::Yes) => {
+            impossible(pod, namespace, settings).map_or(Verdict::Inject, Verdict::Impossible)
+        }
         (Word::Silent, Word::Silent) => Verdict::Skip("neither the pod nor its namespace asks for a sidecar".into()),
     }
 }
 
-fn impossible(
-    pod: &Value,
-    meta: &PodMeta,
-    namespace: &NamespaceMeta,
-    settings: &InjectSettings,
-) -> Option<String> {
+fn already(pod: &Value, meta: &PodMeta) -> Option<String> {
+    if meta.annotations.contains_key(STATUS_ANNOTATION) {
+        return Some(format!("the pod has a sidecar already (annotation {STATUS_ANNOTATION})"));
+    }
+    [PROXY_CONTAINER, INIT_CONTAINER, "linkerd-proxy", "linkerd-init"]
+        .iter()
+        .find(|name| containers(&pod["spec"]).any(|c| c["name"].as_str() == Some(**name)))
+        .map(|name| format!("the pod has a container named {name} already"))
+}
+
+fn impossible(pod: &Value, namespace: &NamespaceMeta, settings: &InjectSettings) -> Option<String> {
     let spec = &pod["spec"];
     if spec["hostNetwork"].as_bool() == Some(true) {
         return Some("the pod uses the host's network (hostNetwork: true)".into());
     }
     if is_windows(spec) {
         return Some("the pod is for Windows, where traffic cannot be redirected".into());
-    }
-    if meta.annotations.contains_key(STATUS_ANNOTATION) {
-        return Some(format!("the pod has a sidecar already (annotation {STATUS_ANNOTATION})"));
-    }
-    for name in [PROXY_CONTAINER, INIT_CONTAINER, "linkerd-proxy", "linkerd-init"] {
-        if containers(spec).any(|c| c["name"].as_str() == Some(name)) {
-            return Some(format!("the pod has a container named {name} already"));
-        }
     }
     for container in containers(spec) {
         let ports = container["ports"].as_array();

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Settings of the injector. Every key may be left out; a key that is not one of these is refused by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +13,7 @@ pub struct InjectSettings {
     /// Image of both containers.
     pub image: String,
     /// `Always`, `IfNotPresent` or `Never`; unset leaves it to Kubernetes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "empty_is_none")]
     pub image_pull_policy: Option<String>,
     /// Names of Secrets to pull the image with, added to the pod's.
     pub image_pull_secrets: Vec<String>,
@@ -31,6 +32,8 @@ pub struct InjectSettings {
     /// Form of the log: `text` or `json`.
     pub log_format: String,
     /// Whether sidecars are native ones (init containers that stay). Kubernetes before 1.29 has none.
+    /// `auto` is taken for `true`: whoever installs knows the cluster.
+    #[serde(deserialize_with = "auto_is_true")]
     pub native_sidecar: bool,
     /// Whether the application waits for a sidecar that is not native. With native ones it always does.
     pub hold_application_until_proxy_starts: bool,
@@ -113,6 +116,24 @@ impl InjectSettings {
             return Ok(Self::default());
         }
         serde_yaml_ng::from_str(text).map_err(|e| e.to_string())
+    }
+}
+
+fn empty_is_none<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(d)?.filter(|t| !t.is_empty()))
+}
+
+fn auto_is_true<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Switch {
+        Bool(bool),
+        Word(String),
+    }
+    match Switch::deserialize(d)? {
+        Switch::Bool(on) => Ok(on),
+        Switch::Word(word) if word == "auto" => Ok(true),
+        Switch::Word(other) => Err(D::Error::custom(format!("`{other}` is none of auto, true, false"))),
     }
 }
 
