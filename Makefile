@@ -28,8 +28,9 @@ check: ## Format, lints, licences, docs, layers, links
 	@scripts/need.sh check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo fetch --locked --quiet
 	cargo deny --offline check bans licenses sources
-	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links -A rustdoc::broken_intra_doc_links" cargo doc --workspace --no-deps --locked --quiet
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked --quiet
 	$(MAKE) --no-print-directory gen && git diff --exit-code --stat -- docs/honoured.md
 	cargo xtask layers
 	cargo xtask links
@@ -41,7 +42,7 @@ gen: ## Make the generated files anew
 .PHONY: unit
 unit: ## Unit, golden and in-process tests
 	@scripts/need.sh test
-	cargo test --workspace --exclude leno-e2e --exclude leno-e2e-cluster --locked
+	cargo test --workspace --exclude leno-e2e --exclude leno-e2e-cluster --locked --no-fail-fast
 
 .PHONY: e2e
 e2e: build ## Whole meshes on this machine, one after the other

@@ -88,5 +88,10 @@ test)
     echo "installing with go: fortio.org/fortio v1.66.5 into $cache/bin"
     GOBIN="$cache/bin" go install fortio.org/fortio@v1.66.5
   fi
+  if [ ! -x "$cache/bin/helm" ] && ! command -v helm >/dev/null; then
+    command -v go >/dev/null || { echo "missing: Go, to build helm (the chart is compared with leno install)" >&2; exit 1; }
+    echo "installing with go: helm.sh/helm/v3 v3.18.6 into $cache/bin"
+    GOBIN="$cache/bin" CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" helm.sh/helm/v3/cmd/helm@v3.18.6
+  fi
   ;;
 esac

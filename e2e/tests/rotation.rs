@@ -103,7 +103,6 @@ fn certificates_of_twenty_seconds_are_renewed_under_load() {
 }
 
 #[test]
-#[ignore = "hung at its first run; to be looked into (issue 3, line 3)"]
 fn no_request_fails_while_the_control_plane_is_away() {
     let mesh = scene(&[]);
     let load = load(&mesh, 45);

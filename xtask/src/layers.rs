@@ -52,6 +52,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("leno-identity", &["leno-core"]),
     ("leno-kit", &["leno-core"]),
     ("leno-install", &["leno-core", "leno-config"]),
+    ("leno-analyze", &["leno-core", "leno-config"]),
     ("leno-proxy", &["leno-core", "leno-xds", "leno-identity", "leno-kit"]),
     ("leno-control", &["leno-core", "leno-xds", "leno-identity", "leno-kit", "leno-config", "leno-install"]),
     ("leno-local", &["leno-core", "leno-config", "leno-install", "leno-identity", "leno-kit"]),
@@ -61,6 +62,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "leno-core",
             "leno-config",
+            "leno-analyze",
             "leno-xds",
             "leno-identity",
             "leno-kit",

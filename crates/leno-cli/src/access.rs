@@ -1,12 +1,12 @@
-//! How the verbs reach a running mesh: by its local runtime now, by Kubernetes later.
+//! How the verbs reach a running mesh: by the local runtime, or through a cluster's API server.
+//!
+//! [`mod@local`] and [`mod@cluster`] are the two ways; [`exchange`] is one HTTP exchange on either's streams.
 
-use std::net::TcpStream;
-use std::time::Duration;
+mod cluster;
+mod exchange;
+mod local;
 
 use anyhow::{Context as _, anyhow, bail};
-use http::Request;
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::rt::TokioIo;
 use leno_local::{LocalMesh, StateDir};
 use serde_json::Value;
 
@@ -42,6 +42,53 @@ pub(crate) struct Service {
     pub(crate) ready: u64,
 }
 
+/// One of the mesh's own programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum System {
+    /// `leno-control`.
+    Control,
+    /// `leno-viz`.
+    Viz,
+}
+
+impl System {
+    /// Name of the program, and of its Deployment.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Control => "leno-control",
+            Self::Viz => "leno-viz",
+        }
+    }
+
+    /// Where it answers questions.
+    pub(crate) fn port(self) -> u16 {
+        match self {
+            Self::Control => leno_core::names::port::CONTROL_MONITORING,
+            Self::Viz => 8084,
+        }
+    }
+}
+
+/// A question by HTTP.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask<'a> {
+    /// `GET`, `POST`.
+    pub(crate) method: &'a str,
+    /// Path and query.
+    pub(crate) path: &'a str,
+}
+
+/// Which part of a log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Log<'a> {
+    /// Container.
+    pub(crate) container: &'a str,
+    /// Go on as more is written.
+    pub(crate) follow: bool,
+    /// Only so many of the last lines.
+    pub(crate) tail: Option<usize>,
+}
+
 /// A running mesh.
 pub(crate) trait Access {
     /// All pods.
@@ -50,94 +97,72 @@ pub(crate) trait Access {
     /// All services.
     fn services(&self) -> anyhow::Result<Vec<Service>>;
 
-    /// A connection to a port on a pod's loopback.
-    fn dial_pod(&self, namespace: &str, pod: &str, port: u16) -> anyhow::Result<TcpStream>;
+    /// Asks a port on a pod's loopback; the body of a 2xx answer.
+    fn ask_pod(&self, pod: &Pod, port: u16, ask: Ask<'_>) -> anyhow::Result<Vec<u8>>;
 
-    /// A connection to a port of one of the mesh's own programs.
-    fn dial_system(&self, port: u16) -> anyhow::Result<TcpStream>;
+    /// Asks one of the mesh's own programs: one body per replica, at least one.
+    fn ask_system(&self, system: System, path: &str) -> anyhow::Result<Vec<Vec<u8>>>;
+
+    /// Writes what a container printed to standard output, and goes on with `follow`.
+    fn print_log(&self, pod: &Pod, log: Log<'_>) -> anyhow::Result<()>;
+
+    /// The command that shows how this mesh is.
+    fn hint(&self) -> &'static str;
 }
 
-/// The mesh that the global options name.
+/// The mesh that the global options name: a cluster where one is named; else the mesh that runs on this machine; else
+/// the cluster of the environment.
 ///
 /// # Errors
 /// When none runs.
 pub(crate) fn connect(globals: &Globals) -> anyhow::Result<Box<dyn Access>> {
+    let named = &globals.cluster;
+    if named.kubeconfig.is_none() && named.context.is_none() {
+        match on_this_machine(globals) {
+            Ok(mesh) => return Ok(mesh),
+            Err(error) if globals.state.is_some() => return Err(error),
+            Err(_) => {}
+        }
+        if !crate::cluster::is_named() {
+            bail!(
+                "no mesh runs on this machine (`leno local up PATH…` starts one), and no cluster is named (give --kubeconfig FILE, or set KUBECONFIG)"
+            );
+        }
+    }
+    Ok(Box::new(cluster::Remote::connect(globals)?))
+}
+
+/// The mesh that runs on this machine, whatever clusters there are.
+///
+/// # Errors
+/// When none runs.
+pub(crate) fn on_this_machine(globals: &Globals) -> anyhow::Result<Box<dyn Access>> {
     let state = StateDir::resolve(globals.state.as_deref())?;
-    Ok(Box::new(Local(LocalMesh::connect(&state)?)))
+    Ok(Box::new(local::Local(LocalMesh::connect(&state)?)))
 }
 
-struct Local(LocalMesh);
-
-impl Access for Local {
-    fn pods(&self) -> anyhow::Result<Vec<Pod>> {
-        let pod = |p: leno_local::protocol::PodStatus| Pod {
-            namespace: p.namespace,
-            name: p.name,
-            owner: p.owner,
-            meshed: p.meshed,
-            ready: p.ready,
-            ended: matches!(p.status.as_str(), "Succeeded" | "Failed" | "Completed" | "Error"),
-        };
-        Ok(self.0.pods()?.into_iter().map(pod).collect())
-    }
-
-    fn services(&self) -> anyhow::Result<Vec<Service>> {
-        let status = self.0.status()?;
-        let meshed = |ip: &&String| status.pods.iter().any(|p| p.meshed && p.ip == **ip);
-        let service = |s: &leno_local::protocol::ServiceStatus| Service {
-            namespace: s.namespace.clone(),
-            name: s.name.clone(),
-            meshed: s.endpoints.iter().filter(meshed).count() as u64,
-            ready: s.endpoints.len() as u64,
-        };
-        Ok(status.services.iter().map(service).collect())
-    }
-
-    fn dial_pod(&self, namespace: &str, pod: &str, port: u16) -> anyhow::Result<TcpStream> {
-        self.0.dial_pod(namespace, pod, port)
-    }
-
-    fn dial_system(&self, port: u16) -> anyhow::Result<TcpStream> {
-        self.0.dial_node(([127, 0, 0, 1], port).into())
-    }
-}
-
-/// One HTTP exchange on a fresh connection; the body of a 2xx answer.
+/// GET of JSON from a pod.
 ///
 /// # Errors
-/// When there is no answer within [`LIMIT`], or another status.
-pub(crate) fn request(stream: TcpStream, method: &str, path: &str) -> anyhow::Result<Vec<u8>> {
-    stream.set_nonblocking(true)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        tokio::time::timeout(LIMIT, exchange(stream, method, path)).await.context("no answer within 5s")?
-    })
-}
-
-async fn exchange(stream: TcpStream, method: &str, path: &str) -> anyhow::Result<Vec<u8>> {
-    let stream = tokio::net::TcpStream::from_std(stream)?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
-    let request =
-        Request::builder().method(method).uri(path).header("host", "localhost").body(Full::<&[u8]>::default());
-    let answer = sender.send_request(request?).await?;
-    let status = answer.status();
-    let body = answer.into_body().collect().await?.to_bytes();
-    drop(sender);
-    let _ = connection.await;
-    if !status.is_success() {
-        bail!("{method} {path}: {status}: {}", String::from_utf8_lossy(&body).trim());
-    }
-    Ok(body.to_vec())
-}
-
-/// GET of JSON.
-///
-/// # Errors
-/// As [`request`], and when the answer is not JSON.
-pub(crate) fn get_json(stream: TcpStream, path: &str) -> anyhow::Result<Value> {
-    let body = request(stream, "GET", path)?;
+/// When there is no answer within seconds, another status than 2xx, or no JSON.
+pub(crate) fn pod_json(mesh: &dyn Access, pod: &Pod, port: u16, path: &str) -> anyhow::Result<Value> {
+    let body = mesh.ask_pod(pod, port, Ask { method: "GET", path })?;
     serde_json::from_slice(&body).with_context(|| format!("GET {path}: the answer is not JSON"))
+}
+
+/// GET of JSON from each replica of one of the mesh's own programs.
+///
+/// # Errors
+/// As [`pod_json`], from any of them.
+pub(crate) fn system_json(mesh: &dyn Access, system: System, path: &str) -> anyhow::Result<Vec<Value>> {
+    let bodies = mesh
+        .ask_system(system, path)
+        .with_context(|| format!("{} does not answer (see `{}`)", system.name(), mesh.hint()))?;
+    let json = |body: Vec<u8>| {
+        serde_json::from_slice(&body)
+            .with_context(|| format!("GET {path}: the answer of {} is not JSON", system.name()))
+    };
+    bodies.into_iter().map(json).collect()
 }
 
 /// The meshed pod that is meant by `POD[.NS]`, `POD -n NS`, or `deploy/NAME[.NS]`.
@@ -167,7 +192,7 @@ pub(crate) fn find_pod(mesh: &dyn Access, text: &str, namespace: &str) -> anyhow
                 bail!("pod {}/{} has ended, and its sidecar with it", pod.namespace, pod.name);
             }
             if !pod.meshed {
-                bail!("pod {}/{} has no sidecar (see `leno local status` for why)", pod.namespace, pod.name);
+                bail!("pod {}/{} has no sidecar (see `{}` for why)", pod.namespace, pod.name, mesh.hint());
             }
             return Ok(pod.clone());
         }
@@ -175,6 +200,3 @@ pub(crate) fn find_pod(mesh: &dyn Access, text: &str, namespace: &str) -> anyhow
     let there: Vec<_> = pods.iter().filter(|p| p.meshed).map(|p| format!("{}.{}", p.name, p.namespace)).collect();
     Err(anyhow!("no {kind} `{rest}` in namespace {namespace}; meshed pods are: {}", there.join(" ")))
 }
-
-/// Longest wait for an answer.
-const LIMIT: Duration = Duration::from_secs(5);

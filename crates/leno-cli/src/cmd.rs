@@ -1,9 +1,15 @@
 //! The tree of verbs.
 
+pub(crate) mod analyze;
+pub(crate) mod check;
 pub(crate) mod demo;
+pub(crate) mod inject;
+pub(crate) mod install;
 pub(crate) mod local;
+pub(crate) mod logs;
 pub(crate) mod proxy_config;
 pub(crate) mod proxy_status;
+pub(crate) mod uninstall;
 pub(crate) mod version;
 pub(crate) mod viz;
 
@@ -28,18 +34,28 @@ pub(crate) struct Globals {
     /// State directory of the local mesh [default: $XDG_RUNTIME_DIR/leno, /run/leno for root].
     #[arg(long, global = true, env = "LENO_STATE", value_name = "DIR", help_heading = "Global options")]
     pub(crate) state: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cluster: crate::cluster::ClusterOptions,
 }
 
 /// What can be done.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
+    Install(install::Args),
+    Upgrade(install::UpgradeArgs),
+    Uninstall(uninstall::Args),
     /// A mesh on this machine: each pod is a network namespace with real processes.
     Local(local::Args),
     Viz(viz::Args),
+    Inject(inject::Args),
+    Uninject(inject::UninjectArgs),
     #[command(visible_alias = "ps")]
     ProxyStatus(proxy_status::Args),
     #[command(visible_alias = "pc")]
     ProxyConfig(proxy_config::Args),
+    Logs(logs::Args),
+    Analyze(analyze::Args),
+    Check(check::Args),
     Demo(demo::Args),
     Version(version::Args),
     /// Prints a completion script: `leno completion bash > /etc/bash_completion.d/leno`.
@@ -85,8 +101,16 @@ impl Output {
 pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { globals, verb } = cli;
     match verb {
+        Verb::Install(args) => install::run(&args, &globals),
+        Verb::Upgrade(args) => install::upgrade(&args, &globals),
+        Verb::Uninstall(args) => uninstall::run(&args, &globals),
         Verb::Local(args) => local::run(args, &globals),
         Verb::Viz(args) => viz::run(args, &globals),
+        Verb::Logs(args) => logs::run(&args, &globals),
+        Verb::Analyze(args) => analyze::run(&args, &globals),
+        Verb::Check(args) => check::run(&args, &globals),
+        Verb::Inject(args) => inject::run(&args),
+        Verb::Uninject(args) => inject::run_uninject(&args),
         Verb::Demo(args) => demo::run(&args, &globals),
         Verb::ProxyStatus(args) => proxy_status::run(&args, &globals),
         Verb::ProxyConfig(args) => proxy_config::run(&args, &globals),

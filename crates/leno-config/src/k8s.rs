@@ -1,7 +1,7 @@
 //! Kubernetes objects, as far as Leno honours them.
 //!
 //! Every struct takes what Kubernetes takes and fills in Kubernetes' defaults. A field that is missing here is not
-//! honoured: [`crate::typed`] warns of it by name, unless [`crate::support`] lists it as harmless.
+//! honoured: [`mod@crate::typed`] warns of it by name, unless [`crate::support`] lists it as harmless.
 
 pub mod config;
 pub mod container;

@@ -1,7 +1,7 @@
 //! Istio, Linkerd and Kubernetes objects lowered into Leno's model.
 //!
-//! Text in, model out, no I/O: [`read`] turns YAML or JSON into [`Object`]s that remember their lines, [`typed`] gives
-//! one of the [`k8s`] structs, [`lower`] gives pieces of [`leno_core::model`], and [`check_set`] judges a whole set of
+//! Text in, model out, no I/O: [`mod@read`] turns YAML or JSON into [`Object`]s that remember their lines, [`mod@typed`] gives
+//! one of the [`k8s`] structs, [`mod@lower`] gives pieces of [`leno_core::model`], and [`check_set`] judges a whole set of
 //! objects. Whatever is not honoured comes back as a [`Diagnostic`] with file and line; [`support`] holds the table.
 
 pub mod check;

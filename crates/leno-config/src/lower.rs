@@ -21,12 +21,14 @@ pub struct LowerContext {
     pub root_namespace: String,
     /// SPIFFE trust domain (`cluster.local`).
     pub trust_domain: String,
+    /// Namespace and name of the `ConfigMap` with the mesh's settings; `None`: `istio` in the root namespace.
+    pub settings: Option<(String, String)>,
 }
 
 impl Default for LowerContext {
     fn default() -> Self {
         let mesh = MeshConfig::default();
-        Self { root_namespace: mesh.root_namespace, trust_domain: mesh.trust_domain }
+        Self { root_namespace: mesh.root_namespace, trust_domain: mesh.trust_domain, settings: None }
     }
 }
 

@@ -37,7 +37,9 @@ struct OutboundTrafficPolicy {
 
 /// Whether `object` holds the mesh's settings.
 pub(crate) fn is_mesh_config(object: &Object, context: &LowerContext) -> bool {
-    object.kind == "ConfigMap" && object.name == NAME && object.namespace() == context.root_namespace
+    let (namespace, name) =
+        context.settings.as_ref().map_or((context.root_namespace.as_str(), NAME), |(ns, name)| (ns, name));
+    object.kind == "ConfigMap" && object.name == name && object.namespace() == namespace
 }
 
 /// Lowers the settings.

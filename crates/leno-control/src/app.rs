@@ -1,15 +1,18 @@
 //! Wiring: source, hub and servers, with the addresses they really have.
+//!
+//! [`files`] and [`cluster`] bring what differs: where objects, authority and identities come from.
+
+mod cluster;
+mod files;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use leno_config::LowerContext;
-use leno_core::names::CONTROL_HOSTS;
-use leno_identity::{Authority, TokenVerifier};
-use leno_kit::drain::{self, Trigger};
+use leno_identity::Authority;
+use leno_kit::Drain;
+use leno_kit::drain::Trigger;
 use leno_xds::proto::ca::istio_certificate_service_server::IstioCertificateServiceServer;
 use leno_xds::proto::discovery::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
 use tokio::net::TcpListener;
@@ -23,10 +26,10 @@ use crate::hub::Hub;
 use crate::serve::ads::Ads;
 use crate::serve::auth::Authenticator;
 use crate::serve::ca::Ca;
-use crate::serve::monitor::Monitor;
+use crate::serve::monitor::{Monitor, Readiness};
 use crate::serve::proxies::Proxies;
-use crate::serve::tls;
-use crate::source::files::{Files, watch};
+use crate::serve::tls::{self, Certificate, Keys};
+use crate::source::Batch;
 
 /// Batches of objects that may wait for the hub.
 const BATCHES: usize = 64;
@@ -46,7 +49,7 @@ pub struct App {
     pub monitoring: SocketAddr,
     /// What is in force.
     pub hub: Arc<Hub>,
-    /// Signs.
+    /// Signs; in a cluster, the one of the start.
     pub authority: Arc<Authority>,
     trigger: Trigger,
     tasks: JoinSet<anyhow::Result<()>>,
@@ -58,63 +61,7 @@ impl App {
     /// # Errors
     /// Says which file, address or key is the trouble.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
-        let authority = Arc::new(authority(settings.ca_dir.as_deref(), &settings.trust_domain)?);
-        let verifier = settings.token_key.as_deref().map(token_verifier).transpose()?;
-        if verifier.is_none() {
-            tracing::warn!("no --token-key: every proxy will be refused");
-        }
-        let xds = listen(settings.listen).await?;
-        let monitoring = listen(settings.monitoring).await?;
-
-        // Before anything is served: a proxy that comes back must not hear that services are gone.
-        let (batches, inbox) = mpsc::channel(BATCHES);
-        let context = LowerContext { trust_domain: settings.trust_domain.clone(), ..LowerContext::default() };
-        let config = settings.config.clone();
-        let first = tokio::task::spawn_blocking(move || watch(Files::new(&config, context), batches)).await?;
-        let first = first.with_context(|| format!("--config {}", settings.config.display()))?;
-        let hub = Hub::new(&settings.trust_domain, first);
-
-        let (trigger, drain) = drain::channel();
-        let proxies = Arc::new(Proxies::default());
-        let auth = Authenticator::new(verifier);
-        let names = CONTROL_HOSTS.iter().map(ToString::to_string).collect();
-        let tls_settings = tls::settings(&authority, names)?;
-        let app = Self {
-            xds: xds.local_addr()?,
-            monitoring: monitoring.local_addr()?,
-            hub: Arc::clone(&hub),
-            authority: Arc::clone(&authority),
-            trigger,
-            tasks: JoinSet::new(),
-        };
-        let mut tasks = JoinSet::new();
-        let (run, end) = (Arc::clone(&hub).run(inbox), drain.clone());
-        tasks.spawn(async move {
-            tokio::select! {
-                () = run => anyhow::bail!("the configuration is not followed any more"),
-                () = end.started() => Ok(()),
-            }
-        });
-        let monitor = Monitor { hub: Arc::clone(&hub), proxies: Arc::clone(&proxies) };
-        let end = drain.clone();
-        tasks.spawn(async move {
-            let ended = async move { end.started().await };
-            monitor.serve(monitoring, ended).await.context("the monitoring server failed")
-        });
-
-        let (connections, incoming) = mpsc::channel(CONNECTIONS);
-        tasks.spawn(async_ok(tls::accept(xds, tls_settings, connections)));
-        let ca = Ca { authority, auth: auth.clone(), ttl_max: settings.cert_ttl_max, hub: Arc::clone(&hub) };
-        let ads = Ads { hub, auth, proxies, drain: drain.clone() };
-        let server = Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_keepalive_timeout(Some(KEEPALIVE))
-            .add_service(AggregatedDiscoveryServiceServer::new(ads))
-            .add_service(IstioCertificateServiceServer::new(ca))
-            .serve_with_incoming_shutdown(ReceiverStream::new(incoming), async move { drain.started().await });
-        tasks.spawn(async { server.await.context("the xDS server failed") });
-        tracing::info!(xds = %app.xds, monitoring = %app.monitoring, config = %settings.config.display(), "leno-control is ready");
-        Ok(Self { tasks, ..app })
+        if settings.cluster.kubernetes { cluster::start(settings).await } else { files::start(settings).await }
     }
 
     /// Runs until a part fails; a control plane that lost one is of no use.
@@ -137,6 +84,66 @@ impl App {
     }
 }
 
+/// What both kinds of control plane serve by.
+struct Parts {
+    hub: Arc<Hub>,
+    proxies: Arc<Proxies>,
+    keys: Keys,
+    auth: Authenticator,
+    certificate: Arc<Certificate>,
+    drain: Drain,
+}
+
+type Tasks = JoinSet<anyhow::Result<()>>;
+
+impl Parts {
+    /// Follows the source.
+    fn follow(&self, inbox: mpsc::Receiver<Batch>, tasks: &mut Tasks) {
+        let (run, end) = (Arc::clone(&self.hub).run(inbox), self.drain.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = run => anyhow::bail!("the configuration is not followed any more"),
+                () = end.started() => Ok(()),
+            }
+        });
+    }
+
+    /// Serves xDS and certificates.
+    fn serve(self, listener: TcpListener, ttl_max: Duration, tasks: &mut Tasks) -> anyhow::Result<()> {
+        let (connections, incoming) = mpsc::channel(CONNECTIONS);
+        let tls_settings = self.certificate.server(&[b"h2"])?;
+        tasks.spawn(async_ok(tls::accept(listener, tls_settings, connections)));
+        let ca = Ca { keys: self.keys, auth: self.auth.clone(), ttl_max, hub: Arc::clone(&self.hub) };
+        let ads = Ads { hub: self.hub, auth: self.auth, proxies: self.proxies, drain: self.drain.clone() };
+        let drain = self.drain;
+        let server = Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE))
+            .add_service(AggregatedDiscoveryServiceServer::new(ads))
+            .add_service(IstioCertificateServiceServer::new(ca))
+            .serve_with_incoming_shutdown(ReceiverStream::new(incoming), async move { drain.started().await });
+        tasks.spawn(async { server.await.context("the xDS server failed") });
+        Ok(())
+    }
+}
+
+/// Serves metrics, health and reports.
+fn monitor(
+    listener: TcpListener,
+    hub: &Arc<Hub>,
+    proxies: &Arc<Proxies>,
+    ready: &Arc<Readiness>,
+    drain: &Drain,
+    tasks: &mut Tasks,
+) {
+    let monitor = Monitor { hub: Arc::clone(hub), proxies: Arc::clone(proxies), ready: Arc::clone(ready) };
+    let end = drain.clone();
+    tasks.spawn(async move {
+        let ended = async move { end.started().await };
+        monitor.serve(listener, ended).await.context("the monitoring server failed")
+    });
+}
+
 async fn async_ok(future: impl Future<Output = ()>) -> anyhow::Result<()> {
     future.await;
     Ok(())
@@ -144,23 +151,4 @@ async fn async_ok(future: impl Future<Output = ()>) -> anyhow::Result<()> {
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
-}
-
-fn authority(dir: Option<&Path>, trust_domain: &str) -> anyhow::Result<Authority> {
-    match dir {
-        Some(dir) => {
-            let authority = Authority::load(dir, trust_domain);
-            authority.with_context(|| format!("cannot use the certificate authority in {}", dir.display()))
-        }
-        None => {
-            tracing::warn!("no --ca-dir: a new root is made in memory; certificates of an earlier run are worthless");
-            Ok(Authority::generate(trust_domain)?)
-        }
-    }
-}
-
-fn token_verifier(file: &Path) -> anyhow::Result<TokenVerifier> {
-    let context = || format!("--token-key {}", file.display());
-    let pem = std::fs::read_to_string(file).with_context(context)?;
-    TokenVerifier::from_pem(&pem).with_context(context)
 }

@@ -71,25 +71,31 @@ impl Hub {
     /// A hub with what the source found first in force.
     #[must_use]
     pub fn new(trust_domain: &str, first: Batch) -> Arc<Self> {
-        let state = State {
-            world: World::new(trust_domain),
-            objects: BTreeMap::new(),
-            faults: BTreeMap::new(),
-            refresher: Refresher::default(),
-        };
-        let hub = Arc::new(Self {
+        let hub = Self::empty(World::new(trust_domain));
+        hub.load(first);
+        hub
+    }
+
+    /// A hub that waits for [`Hub::load`].
+    #[must_use]
+    pub fn empty(world: World) -> Arc<Self> {
+        let state = State { world, objects: BTreeMap::new(), faults: BTreeMap::new(), refresher: Refresher::default() };
+        Arc::new(Self {
             snapshot: ArcSwap::default(),
             pushes: broadcast::channel(PUSHES).0,
             state: RwLock::new(state),
             metrics: Metrics::default(),
-        });
+        })
+    }
+
+    /// Puts what the source found first in force, before anything is served.
+    pub fn load(&self, first: Batch) {
         let start = Instant::now();
-        hub.apply(first);
-        hub.push(start);
-        let snapshot = hub.snapshot();
+        self.apply(first);
+        self.push(start);
+        let snapshot = self.snapshot();
         let resources: usize = ResourceKind::ALL.into_iter().map(|kind| snapshot.len(kind)).sum();
-        tracing::info!(objects = hub.state().objects.len(), resources, took = ?start.elapsed(), "configuration in force");
-        hub
+        tracing::info!(objects = self.state().objects.len(), resources, took = ?start.elapsed(), "configuration in force");
     }
 
     /// All resources as they are now.

@@ -1,6 +1,6 @@
 //! The control plane: objects in, wire resources and certificates out.
 //!
-//! [`source`] brings objects in, [`world`] holds what is in force, [`build`] makes wire resources of it, [`hub`] pushes
+//! [`source`] brings objects in from files, [`kube`] from a cluster, [`world`] holds what is in force, [`build`] makes wire resources of it, [`hub`] pushes
 //! what changed, [`serve`] speaks to proxies (xDS and certificates on 15012) and to people (15014). [`app`] wires them.
 //!
 //! The life of a change: a file is closed or moved into place ([`source::files`], a millisecond of gathering), its
@@ -14,7 +14,9 @@ pub mod app;
 pub mod boot;
 pub mod build;
 pub mod hub;
+pub mod kube;
 pub mod metrics;
 pub mod serve;
 pub mod source;
+pub mod webhook;
 pub mod world;

@@ -1,4 +1,4 @@
-//! Where objects come from: files today; a Kubernetes watch is another variant that sends the same batches.
+//! Where objects come from: files, or a Kubernetes cluster ([`crate::kube`]); both send the same batches.
 
 pub mod files;
 mod status;
@@ -71,8 +71,13 @@ pub fn key_of(object: &Object) -> ObjectKey {
 #[must_use]
 pub fn judge(object: &Object, context: &LowerContext) -> Option<Change> {
     let key = key_of(object);
-    let source = object.position.to_string();
-    let texts = |diagnostics: Vec<leno_config::Diagnostic>| diagnostics.iter().map(ToString::to_string).collect();
+    let in_file = !object.position.file.is_empty();
+    let source = if in_file { object.position.to_string() } else { key.to_string() };
+    let text = |mut diagnostic: leno_config::Diagnostic| {
+        diagnostic.position = diagnostic.position.filter(|_| in_file);
+        diagnostic.to_string()
+    };
+    let texts = |diagnostics: Vec<leno_config::Diagnostic>| diagnostics.into_iter().map(text).collect();
     match leno_config::lower(object, context) {
         Ok((pieces, _)) if pieces.is_empty() && !leno_config::lower::is_lowered(object) => None,
         Ok((pieces, warnings)) => {

@@ -76,6 +76,8 @@ pub struct NamespacePolicies {
 #[derive(Debug)]
 pub struct World {
     trust_domain: String,
+    /// A namespace whose policies count as the root namespace's.
+    also_root: Option<String>,
     objects: BTreeMap<ObjectKey, Arc<[Lowered]>>,
     services: Services,
     pods: Pods,
@@ -94,6 +96,7 @@ impl World {
     pub fn new(trust_domain: impl Into<String>) -> Self {
         Self {
             trust_domain: trust_domain.into(),
+            also_root: None,
             objects: BTreeMap::new(),
             services: Services::default(),
             pods: Pods::default(),
@@ -104,6 +107,17 @@ impl World {
             mesh: None,
             touched: Touched::All,
         }
+    }
+
+    /// The same, where policies of `namespace` count as those of the root namespace: the one that Leno is installed in.
+    #[must_use]
+    pub fn with_also_root(self, namespace: impl Into<String>) -> Self {
+        Self { also_root: Some(namespace.into()), ..self }
+    }
+
+    /// The namespace under which policies of `namespace` are kept and sent.
+    fn home(&self, namespace: &str) -> String {
+        if self.also_root.as_deref() == Some(namespace) { self.mesh().root_namespace } else { namespace.to_owned() }
     }
 
     /// Puts an object in, in the place of its former version; an empty `pieces` takes it out. `false`: nothing changed.
@@ -148,7 +162,7 @@ impl World {
     #[must_use]
     pub fn resources_of(&self, key: &ObjectKey) -> Vec<ResourceName> {
         let pieces = self.objects.get(key).map(|p| &p[..]).unwrap_or_default();
-        let mut names: Vec<_> = pieces.iter().flat_map(spoken_of).collect();
+        let mut names: Vec<_> = pieces.iter().flat_map(|p| self.spoken_of(p)).collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -245,11 +259,11 @@ impl World {
             }
             Lowered::PeerAuthentication(policy) => {
                 self.disabled += disabled_in(policy);
-                let namespace = policy.origin.namespace.clone();
+                let namespace = self.home(&policy.origin.namespace);
                 self.policies.entry(namespace).or_default().authn.insert(key.clone(), policy.clone());
             }
             Lowered::AuthorizationPolicy(policy) => {
-                let namespace = policy.origin.namespace.clone();
+                let namespace = self.home(&policy.origin.namespace);
                 self.policies.entry(namespace).or_default().authz.insert(key.clone(), policy.clone());
             }
             Lowered::Mesh(mesh) => self.mesh = Some((key.clone(), mesh.clone())),
@@ -272,11 +286,11 @@ impl World {
             }
             Lowered::PeerAuthentication(policy) => {
                 self.disabled -= disabled_in(policy);
-                self.change_policies(&policy.origin.namespace, |p| {
+                self.change_policies(&self.home(&policy.origin.namespace), |p| {
                     p.authn.remove(key);
                 });
             }
-            Lowered::AuthorizationPolicy(policy) => self.change_policies(&policy.origin.namespace, |p| {
+            Lowered::AuthorizationPolicy(policy) => self.change_policies(&self.home(&policy.origin.namespace), |p| {
                 p.authz.remove(key);
             }),
             Lowered::Mesh(_) => self.mesh = self.mesh.take().filter(|(k, _)| k != key),
@@ -298,7 +312,7 @@ impl World {
         if self.touched == Touched::All {
             return;
         }
-        for name in spoken_of(piece) {
+        for name in self.spoken_of(piece) {
             self.touched.add(name);
         }
         match piece {
@@ -326,9 +340,9 @@ impl World {
                     // Without DISABLE anywhere no pod has plaintext ports, before and after.
                     return;
                 }
-                let namespace = &policy.origin.namespace;
-                let everywhere = *namespace == self.mesh().root_namespace;
-                let pods: Vec<_> = self.pods.keys().filter(|(ns, _)| everywhere || ns == namespace).cloned().collect();
+                let namespace = self.home(&policy.origin.namespace);
+                let everywhere = namespace == self.mesh().root_namespace;
+                let pods: Vec<_> = self.pods.keys().filter(|(ns, _)| everywhere || *ns == namespace).cloned().collect();
                 self.touch_pods(&pods);
             }
             // The root namespace bears on every policy.
@@ -351,19 +365,19 @@ impl World {
             }
         }
     }
-}
 
-/// Resources that a piece is a part of by itself.
-fn spoken_of(piece: &Lowered) -> Vec<ResourceName> {
-    match piece {
-        Lowered::Namespace { .. } | Lowered::Pod(_) => Vec::new(),
-        Lowered::Service(spec) => vec![ResourceName::service(&spec.id), ResourceName::endpoints(&spec.id)],
-        Lowered::EndpointSlice(slice) => vec![ResourceName::endpoints(&slice.service)],
-        Lowered::Routes { tables, .. } => tables.iter().map(|(service, _)| ResourceName::routes(service)).collect(),
-        Lowered::DestinationRule { service, .. } => vec![ResourceName::service(service)],
-        Lowered::PeerAuthentication(policy) => vec![ResourceName::policies(&policy.origin.namespace)],
-        Lowered::AuthorizationPolicy(policy) => vec![ResourceName::policies(&policy.origin.namespace)],
-        Lowered::Mesh(_) => vec![ResourceName::mesh()],
+    /// Resources that a piece is a part of by itself.
+    fn spoken_of(&self, piece: &Lowered) -> Vec<ResourceName> {
+        match piece {
+            Lowered::Namespace { .. } | Lowered::Pod(_) => Vec::new(),
+            Lowered::Service(spec) => vec![ResourceName::service(&spec.id), ResourceName::endpoints(&spec.id)],
+            Lowered::EndpointSlice(slice) => vec![ResourceName::endpoints(&slice.service)],
+            Lowered::Routes { tables, .. } => tables.iter().map(|(service, _)| ResourceName::routes(service)).collect(),
+            Lowered::DestinationRule { service, .. } => vec![ResourceName::service(service)],
+            Lowered::PeerAuthentication(policy) => vec![ResourceName::policies(&self.home(&policy.origin.namespace))],
+            Lowered::AuthorizationPolicy(policy) => vec![ResourceName::policies(&self.home(&policy.origin.namespace))],
+            Lowered::Mesh(_) => vec![ResourceName::mesh()],
+        }
     }
 }
 

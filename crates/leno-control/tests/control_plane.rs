@@ -208,7 +208,7 @@ async fn what_cannot_start_says_why() {
     assert!(error.starts_with(&format!("cannot listen on {}", taken.local_addr().unwrap())), "{error}");
 
     let mut settings = support::settings(folder.path());
-    settings.config = folder.path().join("nowhere");
+    settings.config = Some(folder.path().join("nowhere"));
     let error = format!("{:#}", leno_control::app::App::start(settings).await.unwrap_err());
     assert!(error.contains("nowhere"), "{error}");
 

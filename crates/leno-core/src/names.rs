@@ -53,7 +53,8 @@ pub mod alpn {
 pub mod header {
     /// HTTP version the client spoke before requests were multiplexed: `HTTP/1.1` or `HTTP/1.0`. Between sidecars only.
     pub const ORIG_PROTO: &str = "x-leno-orig-proto";
-    /// Caller's workload for the server's metrics: `WORKLOAD/APP/VERSION/CANONICAL/REVISION`. Between sidecars only.
+    /// Caller's workload for the server's metrics: its workload, app, version and so on, as
+    /// `leno-proxy`'s `phase::peer` writes and reads them. Between sidecars only.
     pub const PEER: &str = "x-leno-peer";
     /// Request id.
     pub const REQUEST_ID: &str = "x-request-id";

@@ -191,18 +191,23 @@ impl Authority {
     /// # Errors
     /// When a file cannot be written.
     pub fn write(&self, dir: &Path) -> Result<(), AuthorityError> {
-        let chain: String = self.intermediates.iter().map(|c| svid::certificate_pem(c)).collect();
-        let files = [
-            (CA_KEY, self.issuer.key().serialize_pem()),
-            (CA_CERT, svid::certificate_pem(&self.ca_cert)),
-            (ROOT_CERT, self.roots.pem()),
-            (CERT_CHAIN, chain),
-        ];
-        for (name, text) in files {
+        for (name, text) in self.texts() {
             let path = dir.join(name);
             write_private(&path, &text).map_err(|source| AuthorityError::File { path, source })?;
         }
         Ok(())
+    }
+
+    /// The four texts of [`Authority::from_pem`] by their file names, the private key among them: for a Secret.
+    #[must_use]
+    pub fn texts(&self) -> [(&'static str, String); 4] {
+        let chain: String = self.intermediates.iter().map(|c| svid::certificate_pem(c)).collect();
+        [
+            (CA_KEY, self.issuer.key().serialize_pem()),
+            (CA_CERT, svid::certificate_pem(&self.ca_cert)),
+            (ROOT_CERT, self.roots.pem()),
+            (CERT_CHAIN, chain),
+        ]
     }
 
     /// The trust domain.

@@ -306,14 +306,14 @@ impl Processes {
         Self { outer, parents }
     }
 
-    fn find(&self, inner: u32) -> u32 {
-        self.outer.get(&inner).copied().unwrap_or(0)
+    fn find(&self, inner: u32) -> Option<u32> {
+        self.outer.get(&inner).copied()
     }
 
     /// The app of a container, which is the first child of its first process.
-    fn app_of(&self, inner: u32) -> u32 {
-        let init = self.find(inner);
-        self.parents.iter().filter(|(_, parent)| **parent == init && init > 0).map(|(pid, _)| *pid).min().unwrap_or(0)
+    fn app_of(&self, inner: u32) -> Option<u32> {
+        let init = self.find(inner)?;
+        self.parents.iter().filter(|(_, parent)| **parent == init).map(|(pid, _)| *pid).min()
     }
 }
 

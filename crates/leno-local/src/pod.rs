@@ -1,7 +1,7 @@
 //! One pod, from its network to its end.
 //!
 //! [`run`] is the life of a pod, [`container`] that of one container, [`process`] starts programs, [`probe`] asks how they
-//! are. [`env`] and [`volumes`] make what a container is given; [`board`] is where the state of a pod is written by its
+//! are. [`mod@env`] and [`volumes`] make what a container is given; [`board`] is where the state of a pod is written by its
 //! tasks and read by the supervisor.
 
 pub mod board;

@@ -197,8 +197,9 @@ pub struct SystemStatus {
     pub name: String,
     /// Runs and answers.
     pub ready: bool,
-    /// Process id as this machine sees it (filled in by the client), 0 if it does not run.
-    pub pid: u32,
+    /// Process id as this machine sees it (filled in by the client); none while it does not run, so
+    /// that nobody signals process 0, which is the caller's own group.
+    pub pid: Option<u32>,
     /// Process id inside the mesh.
     pub inner_pid: u32,
     /// Times it was started again.
@@ -278,8 +279,9 @@ pub struct ContainerStatus {
     pub restarts: u32,
     /// Exit code of the last end.
     pub exit_code: Option<i32>,
-    /// Process id of the app as this machine sees it (filled in by the client), 0 if it does not run.
-    pub pid: u32,
+    /// Process id of the app as this machine sees it (filled in by the client); none while it does not run, so
+    /// that nobody signals process 0, which is the caller's own group.
+    pub pid: Option<u32>,
     /// Process id of the container's first process inside the mesh.
     pub inner_pid: u32,
 }

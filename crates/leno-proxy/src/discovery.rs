@@ -4,7 +4,7 @@
 //! subscribes to it and waits for the answer; afterwards the answer lies here and is kept up to date until nobody has
 //! asked for five minutes. While the control plane is away the last known state serves on.
 //!
-//! [`store`] holds the state and decides, without a clock or a socket; [`run`] carries between it and the control plane.
+//! [`store`] holds the state and decides, without a clock or a socket; [`mod@run`] carries between it and the control plane.
 
 pub mod fixed;
 mod own;

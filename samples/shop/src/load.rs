@@ -18,7 +18,7 @@ use crate::units::duration;
 /// Fails (exit 1) when a request had no full answer, or a 5xx.
 #[derive(clap::Args)]
 pub(crate) struct CallArgs {
-    /// http://HOST[:PORT]/PATH
+    /// `http://HOST[:PORT]/PATH`
     url: String,
     /// How many requests.
     #[arg(short, long, default_value_t = 1)]

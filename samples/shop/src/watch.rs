@@ -13,7 +13,7 @@ use crate::units::duration;
 /// The first line is the first answer. An answer without a version counts as its status, no answer as the kind of error.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// http://HOST[:PORT]/PATH
+    /// `http://HOST[:PORT]/PATH`
     url: String,
     /// How often.
     #[arg(long, default_value = "10ms", value_parser = duration)]

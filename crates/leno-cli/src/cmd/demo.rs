@@ -33,7 +33,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     let screen = Screen::stdout();
     let length = args.length.or_else(|| screen.width.is_none().then_some(DEFAULT_LENGTH));
-    if access::connect(globals).is_ok() {
+    if access::on_this_machine(globals).is_ok() {
         bail!("a local mesh runs already; end it by `leno local down`, or give the demo a --state DIR of its own");
     }
     let ending = endings()?;
@@ -101,7 +101,7 @@ struct Seen {
 }
 
 fn look(globals: &Globals) -> anyhow::Result<Seen> {
-    let mesh = access::connect(globals)?;
+    let mesh = access::on_this_machine(globals)?;
     let question = viz::deployments(scene::NAMESPACE, WINDOW);
     Ok(Seen { stat: viz::stat(mesh.as_ref(), &question)?, edges: viz::edges(mesh.as_ref(), &question)? })
 }

@@ -4,7 +4,7 @@ mod apply;
 mod exec;
 mod forward;
 mod get;
-mod logs;
+pub(crate) mod logs;
 mod read;
 mod signals;
 mod status;

@@ -9,7 +9,7 @@ use leno_core::names::port;
 use serde_json::{Value, json};
 
 use super::{Globals, Output};
-use crate::access::{self, Access, Pod};
+use crate::access::{self, Access, Ask, Pod};
 use crate::table::{Cell, Look, Screen, Table};
 
 /// Shows what a sidecar decides by: the pod is POD, POD.NAMESPACE or deploy/NAME[.NAMESPACE].
@@ -93,7 +93,7 @@ fn show<const N: usize>(
 }
 
 fn ask(mesh: &dyn Access, pod: &Pod, path: &str) -> anyhow::Result<Value> {
-    access::get_json(mesh.dial_pod(&pod.namespace, &pod.name, port::ADMIN)?, path)
+    access::pod_json(mesh, pod, port::ADMIN, path)
 }
 
 fn all(mesh: &dyn Access, of: &Of) -> anyhow::Result<ExitCode> {
@@ -118,10 +118,12 @@ fn all(mesh: &dyn Access, of: &Of) -> anyhow::Result<ExitCode> {
 
 fn log(mesh: &dyn Access, of: &Of, level: Option<&str>) -> anyhow::Result<ExitCode> {
     let pod = access::find_pod(mesh, &of.pod, &of.namespace)?;
-    let stream = mesh.dial_pod(&pod.namespace, &pod.name, port::ADMIN)?;
     let answer = match level {
-        Some(level) => access::request(stream, "POST", &format!("/logging?level={level}"))?,
-        None => access::request(stream, "GET", "/logging")?,
+        Some(level) => {
+            let path = format!("/logging?level={level}");
+            mesh.ask_pod(&pod, port::ADMIN, Ask { method: "POST", path: &path })?
+        }
+        None => mesh.ask_pod(&pod, port::ADMIN, Ask { method: "GET", path: "/logging" })?,
     };
     print!("{}", String::from_utf8_lossy(&answer));
     Ok(ExitCode::SUCCESS)

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use leno_core::names::port;
 use serde::Deserialize;
 
 use super::{Globals, Output};
-use crate::access::{self, Access};
+use crate::access::{self, Access, System};
 use crate::table::{Cell, Look, Screen, Table};
 
 /// Shows for each sidecar whether it has the newest configuration, and what it refused and why.
@@ -110,9 +109,12 @@ pub(crate) fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When the control plane does not answer.
 pub(crate) fn proxies(mesh: &dyn Access) -> anyhow::Result<Vec<Proxy>> {
-    let stream = mesh.dial_system(port::CONTROL_MONITORING).context("the control plane does not answer")?;
-    let value = access::get_json(stream, "/leno/v1/proxies").context("the control plane")?;
-    serde_json::from_value(value).context("the control plane's answer")
+    let mut all = Vec::new();
+    for value in access::system_json(mesh, System::Control, "/leno/v1/proxies")? {
+        let mut some: Vec<Proxy> = serde_json::from_value(value).context("the control plane's answer")?;
+        all.append(&mut some);
+    }
+    Ok(all)
 }
 
 fn text(proxies: &[Proxy], missing: &[String], wide: bool, screen: &Screen) -> String {

@@ -11,7 +11,7 @@ use leno_viz::model::{DEFAULT_WINDOW, Edges, Kind, NotAKind, Question, Resource,
 use serde::de::DeserializeOwned;
 
 use super::{Globals, Output};
-use crate::access::{self, Access};
+use crate::access::{self, Access, System};
 use crate::table::{Live, Screen};
 
 pub(crate) use rows::{edges_table, stat_table};
@@ -30,6 +30,7 @@ enum What {
     /// Who talks to whom, and whether it is secured.
     #[command(visible_alias = "edge")]
     Edges(Ask),
+    Install(super::install::VizArgs),
 }
 
 #[derive(clap::Args)]
@@ -84,9 +85,13 @@ impl Ask {
 
 /// Runs it.
 pub(crate) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
+    if let What::Install(args) = &args.what {
+        return super::install::viz(args, globals);
+    }
     let mesh = access::connect(globals)?;
     let mesh = mesh.as_ref();
     match args.what {
+        What::Install(_) => Ok(ExitCode::SUCCESS),
         What::Stat(ask) => repeat(&ask, |question, screen| {
             let answer = stat(mesh, question)?;
             if ask.output.print(&rows::stat_json(&answer))? {
@@ -155,10 +160,7 @@ pub(crate) fn deployments(namespace: &str, window: Duration) -> Question {
 }
 
 fn get<T: DeserializeOwned>(mesh: &dyn Access, path: &str, question: &Question) -> anyhow::Result<T> {
-    let stream = mesh.dial_system(PORT).context("leno-viz does not answer (see `leno local status`)")?;
-    let value = access::get_json(stream, &format!("{path}?{}", question.to_query())).context("leno-viz")?;
+    let answers = access::system_json(mesh, System::Viz, &format!("{path}?{}", question.to_query()))?;
+    let value = answers.into_iter().next().context("leno-viz gave no answer")?;
     serde_json::from_value(value).context("leno-viz's answer")
 }
-
-/// Where leno-viz listens.
-const PORT: u16 = 8084;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::{Stream, StreamExt};
-use leno_identity::TokenIdentity;
 use leno_kit::Drain;
 use leno_xds::client::Node;
 use leno_xds::proto::discovery::aggregated_discovery_service_server::AggregatedDiscoveryService;
@@ -18,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::auth::Authenticator;
+use super::auth::{Authenticator, Caller};
 use super::proxies::{Proxies, Proxy};
 use crate::hub::{Hub, Push};
 
@@ -58,7 +57,7 @@ impl AggregatedDiscoveryService for Ads {
         &self,
         request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
-        let caller = self.auth.check(&request, &self.hub.metrics)?;
+        let caller = self.auth.check(&request, &self.hub.metrics).await?;
         let (responses, outbox) = mpsc::channel(QUEUE);
         let stream = ProxyStream { ads: self.clone(), responses, in_flight: VecDeque::new() };
         tokio::spawn(stream.run(caller, request.into_inner()));
@@ -74,7 +73,7 @@ struct ProxyStream {
 }
 
 impl ProxyStream {
-    async fn run(mut self, caller: TokenIdentity, mut requests: Streaming<DeltaDiscoveryRequest>) {
+    async fn run(mut self, caller: Caller, mut requests: Streaming<DeltaDiscoveryRequest>) {
         let drain = self.ads.drain.clone();
         let end = tokio::select! {
             end = self.serve(&caller, &mut requests) => end,
@@ -87,15 +86,12 @@ impl ProxyStream {
     }
 
     /// Serves until the proxy goes (`Ok`) or must be sent away.
-    async fn serve(
-        &mut self,
-        caller: &TokenIdentity,
-        requests: &mut Streaming<DeltaDiscoveryRequest>,
-    ) -> Result<(), Status> {
+    async fn serve(&mut self, caller: &Caller, requests: &mut Streaming<DeltaDiscoveryRequest>) -> Result<(), Status> {
         // Before the snapshot is read for the first time: what changes in between is heard of.
         let mut pushes = self.ads.hub.subscribe();
         let Some(Ok(first)) = requests.next().await else { return Ok(()) };
         let node = identify(&first, caller)?;
+        self.same_pod(&node, caller)?;
         tracing::info!(pod = node.pod, namespace = node.namespace, version = node.version, "a proxy connected");
         let proxy = Arc::new(Proxy::new(node));
         let _listed = self.ads.proxies.enter(Arc::clone(&proxy));
@@ -120,6 +116,21 @@ impl ProxyStream {
         .await;
         tracing::info!(pod = proxy.node.pod, namespace = proxy.node.namespace, "a proxy disconnected");
         end
+    }
+
+    /// A token outlives its pod by the time for which its review is remembered: another pod of that name is another.
+    fn same_pod(&self, node: &Node, caller: &Caller) -> Result<(), Status> {
+        let Some(uid) = &caller.pod_uid else { return Ok(()) };
+        let state = self.ads.hub.state();
+        let known = state.world.pods().get(&node.namespace, &node.pod).map(|p| p.facts.uid.as_str());
+        match known.filter(|k| !k.is_empty() && k != uid) {
+            None => Ok(()),
+            // The control plane may be the one that is late: asked again, it will know.
+            Some(known) => Err(Status::unavailable(format!(
+                "the token is of the pod {}.{} with uid {uid}, but the one known by that name has uid {known}",
+                node.pod, node.namespace
+            ))),
+        }
     }
 
     async fn on_request(&mut self, proxy: &Proxy, request: &DeltaDiscoveryRequest) -> Result<(), Status> {
@@ -191,7 +202,8 @@ impl ProxyStream {
 }
 
 /// The node that the first request names, which must be the caller.
-fn identify(first: &DeltaDiscoveryRequest, caller: &TokenIdentity) -> Result<Node, Status> {
+fn identify(first: &DeltaDiscoveryRequest, caller: &Caller) -> Result<Node, Status> {
+    let caller = &caller.identity;
     let node = first.node.as_ref().ok_or_else(|| Status::invalid_argument("the first request names no node"))?;
     let node = Node::from_proto(node)
         .ok_or_else(|| Status::invalid_argument("the node's id is not of the form POD.NAMESPACE"))?;

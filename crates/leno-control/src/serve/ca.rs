@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leno_core::id::SpiffeId;
-use leno_identity::{Authority, SignError};
+use leno_identity::SignError;
 use leno_xds::proto::ca::istio_certificate_service_server::IstioCertificateService;
 use leno_xds::proto::ca::{IstioCertificateRequest, IstioCertificateResponse};
 use tonic::{Request, Response, Status};
 
 use super::auth::Authenticator;
+use super::tls::Keys;
 use crate::hub::Hub;
 use crate::metrics::add;
 
@@ -20,7 +21,7 @@ const DEFAULT_TTL: Duration = Duration::from_secs(24 * 3600);
 #[derive(Clone, Debug)]
 pub struct Ca {
     /// Signs.
-    pub authority: Arc<Authority>,
+    pub keys: Keys,
     /// Knows the callers.
     pub auth: Authenticator,
     /// Longest life of a certificate, whatever is asked for.
@@ -37,12 +38,13 @@ impl IstioCertificateService for Ca {
     ) -> Result<Response<IstioCertificateResponse>, Status> {
         let metrics = &self.hub.metrics;
         add(&metrics.csr);
-        let caller = self.auth.check(&request, metrics)?;
-        let id = SpiffeId::new(self.authority.trust_domain(), caller.namespace, caller.account);
+        let caller = self.auth.check(&request, metrics).await?.identity;
+        let authority = Arc::clone(&self.keys.borrow());
+        let id = SpiffeId::new(authority.trust_domain(), caller.namespace, caller.account);
         let request = request.into_inner();
         let asked = u64::try_from(request.validity_duration).ok().filter(|s| *s > 0).map(Duration::from_secs);
         let ttl = asked.unwrap_or(DEFAULT_TTL).min(self.ttl_max);
-        match self.authority.sign(&request.csr, &id, ttl) {
+        match authority.sign(&request.csr, &id, ttl) {
             Ok(cert_chain) => {
                 add(&metrics.csr_success);
                 tracing::debug!(%id, pod = caller.pod.as_deref().unwrap_or_default(), ?ttl, "certificate issued");

@@ -2,8 +2,10 @@
 
 mod reports;
 
+pub(crate) use reports::live_of;
+
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
@@ -23,6 +25,32 @@ pub struct Monitor {
     pub hub: Arc<Hub>,
     /// Who is connected.
     pub proxies: Arc<Proxies>,
+    /// Whether the control plane can serve.
+    pub ready: Arc<Readiness>,
+}
+
+/// Whether the control plane can serve, and what it waits for where it cannot.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    waits_for: Mutex<Option<String>>,
+}
+
+impl Readiness {
+    /// It waits for this.
+    pub fn wait_for(&self, what: impl Into<String>) {
+        *self.waits_for.lock().unwrap_or_else(PoisonError::into_inner) = Some(what.into());
+    }
+
+    /// It can serve.
+    pub fn set(&self) {
+        *self.waits_for.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// What it waits for; `None` when it can serve.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<String> {
+        self.waits_for.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// Narrows a report down.
@@ -60,6 +88,8 @@ impl Monitor {
         Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz/ready", get(ready))
+            .route("/ready", get(ready))
+            .route("/healthz/live", get(|| async { StatusCode::OK }))
             .route("/version", get(|| async { Json(serde_json::json!({ "version": crate::metrics::VERSION })) }))
             .route("/debug/syncz", get(|State(m): State<Self>| async move { Json(reports::syncz(&m)) }))
             .route("/debug/config_dump", get(config_dump))
@@ -74,9 +104,11 @@ async fn metrics(State(monitor): State<Monitor>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
-/// Always: nothing listens before the configuration has been read.
-async fn ready() -> StatusCode {
-    StatusCode::OK
+async fn ready(State(monitor): State<Monitor>) -> (StatusCode, String) {
+    match monitor.ready.waits_for() {
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(what) => (StatusCode::SERVICE_UNAVAILABLE, format!("waiting for {what}\n")),
+    }
 }
 
 async fn objects(State(monitor): State<Monitor>, Query(filter): Query<Filter>) -> impl IntoResponse {

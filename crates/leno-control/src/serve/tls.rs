@@ -3,16 +3,18 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use leno_identity::{Authority, tls::serving_config};
+use leno_identity::{Authority, tls::provider};
 use rustls::ServerConfig;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
@@ -21,37 +23,82 @@ use tonic::transport::server::Connected;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// The certificate is made anew so often: it lives much longer, and the authority may come to its end before.
 const RENEW: Duration = Duration::from_secs(12 * 3600);
-/// After a failure to make it, or to accept (too many open files).
+/// After a failure to make it.
+const RENEW_AGAIN: Duration = Duration::from_secs(60);
+/// After a failure to accept (too many open files).
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The present TLS settings, with a certificate for DNS names, renewed in the background.
-///
-/// # Errors
-/// When the authority cannot issue the certificate.
-pub fn settings(authority: &Arc<Authority>, names: Vec<String>) -> anyhow::Result<Arc<ArcSwap<ServerConfig>>> {
-    let make = move |authority: &Authority| -> anyhow::Result<Arc<ServerConfig>> {
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        Ok(Arc::new(serving_config(&authority.serving(&names)?, &[b"h2"])?))
-    };
-    let settings = Arc::new(ArcSwap::new(make(authority)?));
-    let (weak, authority) = (Arc::downgrade(&settings), Arc::clone(authority));
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(RENEW).await;
-            let Some(settings) = weak.upgrade() else { return };
-            match make(&authority) {
-                Ok(new) => settings.store(new),
-                Err(error) => tracing::error!(%error, "the serving certificate cannot be renewed"),
-            }
+/// The authority in force. In a cluster it is replaced when its Secret is.
+pub type Keys = watch::Receiver<Arc<Authority>>;
+
+/// The present certificate for DNS names, renewed in the background, and at once when the authority is replaced. It is
+/// in memory only.
+#[derive(Debug)]
+pub struct Certificate {
+    present: ArcSwap<CertifiedKey>,
+}
+
+impl Certificate {
+    /// Makes the first one.
+    ///
+    /// # Errors
+    /// When the authority cannot issue the certificate.
+    pub fn new(keys: &Keys, names: Vec<String>) -> anyhow::Result<Arc<Self>> {
+        let present = ArcSwap::new(issue(keys, &names)?);
+        let certificate = Arc::new(Self { present });
+        tokio::spawn(renew(Arc::downgrade(&certificate), keys.clone(), names));
+        Ok(certificate)
+    }
+
+    /// Settings of a server that shows it, now and after every renewal.
+    ///
+    /// # Errors
+    /// When rustls refuses the combination.
+    pub fn server(self: &Arc<Self>, alpn: &[&[u8]]) -> anyhow::Result<Arc<ServerConfig>> {
+        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+        let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::clone(self) as Arc<_>);
+        config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
+        Ok(Arc::new(config))
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.present.load_full())
+    }
+}
+
+fn issue(keys: &Keys, names: &[String]) -> anyhow::Result<Arc<CertifiedKey>> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let authority = Arc::clone(&keys.borrow());
+    Ok(Arc::clone(authority.serving(&names)?.certified()))
+}
+
+async fn renew(certificate: Weak<Certificate>, mut keys: Keys, names: Vec<String>) {
+    let mut wait = RENEW;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            Ok(()) = keys.changed() => {}
         }
-    });
-    Ok(settings)
+        let Some(certificate) = certificate.upgrade() else { return };
+        wait = match issue(&keys, &names) {
+            Ok(new) => {
+                certificate.present.store(new);
+                RENEW
+            }
+            Err(error) => {
+                tracing::error!(%error, "the serving certificate cannot be renewed");
+                RENEW_AGAIN
+            }
+        };
+    }
 }
 
 /// Accepts connections and sends them on once their handshake is done; ends when nobody takes them.
 pub async fn accept(
     listener: TcpListener,
-    settings: Arc<ArcSwap<ServerConfig>>,
+    settings: Arc<ServerConfig>,
     connections: mpsc::Sender<io::Result<Connection>>,
 ) {
     loop {
@@ -67,7 +114,7 @@ pub async fn accept(
                 continue;
             }
         };
-        let acceptor = TlsAcceptor::from(settings.load_full());
+        let acceptor = TlsAcceptor::from(Arc::clone(&settings));
         let connections = connections.clone();
         tokio::spawn(async move {
             // A push is small and must not wait for the next.

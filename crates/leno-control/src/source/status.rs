@@ -15,7 +15,7 @@ pub enum ObjectState {
 /// State of one object with everything there is to say about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ObjectStatus {
-    /// `file:line`.
+    /// `file:line`, or `Kind namespace/name` of an object of a cluster.
     pub source: String,
     /// Whether it is in force.
     pub state: ObjectState,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leno_control::app::App;
-use leno_control::boot::Settings;
+use leno_control::boot::{ClusterSettings, Settings};
 use leno_core::names::{CONTROL_HOSTS, TOKEN_AUDIENCE};
 use leno_identity::token::TokenRequest;
 use leno_identity::{Authority, Roots, TokenSigner, tls};
@@ -117,7 +117,16 @@ pub(crate) struct Control {
 pub(crate) fn settings(folder: &Path) -> Settings {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     Settings {
-        config: folder.to_owned(),
+        config: Some(folder.to_owned()),
+        cluster: ClusterSettings {
+            kubernetes: false,
+            namespace: "leno-system".to_owned(),
+            revision: "default".to_owned(),
+            cluster_domain: "cluster.local".to_owned(),
+            webhooks: any,
+            pod_name: "leno-control".to_owned(),
+            pod_ip: None,
+        },
         ca_dir: None,
         token_key: None,
         listen: any,

@@ -1,4 +1,4 @@
-//! The client codecs: hyper's, hidden behind [`Sender`]. What went wrong comes out as [`SendError`].
+//! The client codecs: hyper's, hidden behind `Sender`. What went wrong comes out as [`SendError`].
 
 use std::error::Error as StdError;
 use std::pin::Pin;

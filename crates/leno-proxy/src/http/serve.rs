@@ -1,12 +1,12 @@
 //! The server codecs: hyper's, fed with a connection and a function from request to response.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use leno_kit::Drain;
 
@@ -21,34 +21,15 @@ where
     F: Fn(Request) -> R + Send + Sync + 'static,
     R: Future<Output = Response> + Send + 'static,
 {
-    let handle = Arc::new(handle);
-    let service = service_fn(move |request: http::Request<Incoming>| {
-        let answer = handle(request.map(Body::wire));
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
         .keep_alive(!drain.is_draining())
         .max_buf_size(HEAD_LIMIT * 2)
         .auto_date_header(false)
-        .serve_connection(TokioIo::new(io), service)
+        .serve_connection(TokioIo::new(io), hyper_service(handle))
         .with_upgrades();
-    let calm = drain.is_draining();
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        // Accepted while draining, by a client that has not heard of it: it is served as long as there is time.
-        () = drain.started(), if !calm => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = drain.forced() => return,
-            }
-        }
-        () = drain.forced() => return,
-    };
-    note(ended);
+    until_drained(connection, http1::UpgradeableConnection::graceful_shutdown, &drain).await;
 }
 
 /// Serves HTTP/2 on `io` until the client leaves or the proxy drains.
@@ -57,11 +38,6 @@ where
     F: Fn(Request) -> R + Send + Sync + 'static,
     R: Future<Output = Response> + Send + 'static,
 {
-    let handle = Arc::new(handle);
-    let service = service_fn(move |request: http::Request<Incoming>| {
-        let answer = handle(request.map(Body::wire));
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -70,14 +46,34 @@ where
         .max_header_list_size(HEAD_LIMIT_U32)
         .max_concurrent_streams(STREAMS)
         .auto_date_header(false)
-        .serve_connection(TokioIo::new(io), service);
+        .serve_connection(TokioIo::new(io), hyper_service(handle));
+    until_drained(connection, http2::Connection::graceful_shutdown, &drain).await;
+}
+
+/// The pipeline as hyper calls it.
+fn hyper_service<F, R>(handle: F) -> impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send> + Send
+where
+    F: Fn(Request) -> R + Send + Sync + 'static,
+    R: Future<Output = Response> + Send + 'static,
+{
+    service_fn(move |request: http::Request<Incoming>| {
+        let answer = handle(request.map(Body::wire));
+        async move { Ok::<_, Infallible>(answer.await) }
+    })
+}
+
+/// Drives a connection to its end; when the proxy drains, it is asked to end, and ended when the time is over.
+async fn until_drained<C>(connection: C, shut_down: impl FnOnce(Pin<&mut C>), drain: &Drain)
+where
+    C: Future<Output = hyper::Result<()>>,
+{
     let calm = drain.is_draining();
-    tokio::pin!(connection);
+    let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         // Accepted while draining, by a client that has not heard of it: it is served as long as there is time.
         () = drain.started(), if !calm => {
-            connection.as_mut().graceful_shutdown();
+            shut_down(connection.as_mut());
             tokio::select! {
                 ended = connection.as_mut() => ended,
                 () = drain.forced() => return,
@@ -85,10 +81,6 @@ where
         }
         () = drain.forced() => return,
     };
-    note(ended);
-}
-
-fn note(ended: hyper::Result<()>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "a client's connection ended early");
     }

@@ -11,6 +11,7 @@ use anyhow::{Context as _, anyhow, bail};
 use leno_local::LocalMesh;
 
 use super::target;
+use crate::access::Log;
 
 /// Arguments of `leno local logs`.
 #[derive(clap::Args)]
@@ -50,6 +51,21 @@ pub(super) fn run(args: &Args, mesh: &LocalMesh) -> anyhow::Result<ExitCode> {
         follow(&file, current, mesh)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the log of a container for a verb that knows the pod.
+///
+/// # Errors
+/// There is no such pod or container.
+pub(crate) fn print(mesh: &LocalMesh, namespace: &str, pod: &str, log: Log<'_>) -> anyhow::Result<()> {
+    let args = Args {
+        target: pod.to_owned(),
+        container: Some(log.container.to_owned()),
+        namespace: namespace.to_owned(),
+        follow: log.follow,
+        tail: log.tail,
+    };
+    run(&args, mesh).map(|_| ())
 }
 
 fn file_of(args: &Args, mesh: &LocalMesh) -> anyhow::Result<PathBuf> {

@@ -49,7 +49,7 @@ fn system(status: &Status) -> Table {
             system.name.clone().into(),
             Cell::new(ready, look),
             system.restarts.to_string().into(),
-            system.pid.to_string().into(),
+            system.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string()).into(),
             system.message.clone().into(),
         ]);
     }

@@ -1,6 +1,6 @@
 //! The reports as data.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Filter, Monitor};
-use crate::serve::proxies::Proxy;
+use crate::hub::Hub;
+use crate::serve::proxies::{Proxies, Proxy};
 use crate::source::{ObjectState, ObjectStatus};
 use crate::world::ObjectKey;
 
@@ -105,22 +106,11 @@ pub(super) fn syncz(monitor: &Monitor) -> Vec<Value> {
 /// All objects: in force or refused and why, and in how many of the proxies that use them they live.
 pub(super) fn objects(monitor: &Monitor, filter: &Filter) -> Value {
     let state = monitor.hub.state();
-    let shown: Vec<_> = state
-        .objects
-        .iter()
-        .filter(|(key, _)| filter.takes(&key.kind, &key.namespace, &key.name))
-        .map(|(key, status)| (key, status, state.world.resources_of(key)))
-        .collect();
-    let names = shown.iter().flat_map(|(.., names)| names.iter());
-    let live = live_on(monitor, names);
-    let report = |(key, status, names): &(&ObjectKey, &ObjectStatus, Vec<ResourceName>)| {
-        // A proxy uses an object when it uses any of its resources; it lives by it when it lives by all that it uses.
-        let users: Vec<bool> = (0..monitor_len(&live))
-            .filter_map(|i| {
-                let wanted = names.iter().filter_map(|n| live.get(n).and_then(|l| l[i]));
-                wanted.fold(None, |all: Option<bool>, one| Some(all.unwrap_or(true) && one))
-            })
-            .collect();
+    let shown: Vec<_> =
+        state.objects.iter().filter(|(key, _)| filter.takes(&key.kind, &key.namespace, &key.name)).collect();
+    let names: Vec<_> = shown.iter().map(|(key, _)| state.world.resources_of(key)).collect();
+    let live = live_of(&monitor.hub, &monitor.proxies, &names);
+    let report = |((key, status), (live, of)): (&(&ObjectKey, &ObjectStatus), (usize, usize))| {
         json!({
             "kind": key.kind,
             "namespace": key.namespace,
@@ -129,8 +119,8 @@ pub(super) fn objects(monitor: &Monitor, filter: &Filter) -> Value {
             "state": status.state,
             "in_force": status.state == ObjectState::Accepted || state.world.has(key),
             "messages": status.messages,
-            "live": users.iter().filter(|live| **live).count(),
-            "of": users.len(),
+            "live": live,
+            "of": of,
         })
     };
     let unbuilt = state.unbuilt().iter().map(|(name, why)| json!({ "resource": name.to_string(), "problem": why }));
@@ -139,32 +129,28 @@ pub(super) fn objects(monitor: &Monitor, filter: &Filter) -> Value {
         json!({ "address": ip, "services": claimants })
     });
     json!({
-        "objects": shown.iter().map(report).collect::<Vec<_>>(),
+        "objects": shown.iter().zip(live).map(report).collect::<Vec<_>>(),
         "files": state.faults.iter().map(|(file, problems)| json!({ "file": file, "problems": problems })).collect::<Vec<_>>(),
         "unbuilt": unbuilt.collect::<Vec<_>>(),
         "clashes": clashes.collect::<Vec<_>>(),
     })
 }
 
-/// For each name, by proxy: whether it lives by it, `None` where it does not use it.
-fn live_on<'n>(
-    monitor: &Monitor,
-    names: impl Iterator<Item = &'n ResourceName>,
-) -> HashMap<&'n ResourceName, Vec<Option<bool>>> {
-    let snapshot = monitor.hub.snapshot();
-    let proxies = monitor.proxies.all();
-    let mut live: HashMap<&ResourceName, Vec<Option<bool>>> = names.map(|n| (n, Vec::new())).collect();
-    for proxy in &proxies {
+/// For the resources of each object: how many proxies live by all of them that they use, and how many use any.
+pub(crate) fn live_of(hub: &Hub, proxies: &Proxies, objects: &[Vec<ResourceName>]) -> Vec<(usize, usize)> {
+    let snapshot = hub.snapshot();
+    let mut counts = vec![(0, 0); objects.len()];
+    for proxy in proxies.all() {
         let session = proxy.session();
-        for (name, states) in &mut live {
-            states.push(session.lives_by(name, &snapshot));
+        for ((live, of), names) in counts.iter_mut().zip(objects) {
+            let mut used = names.iter().filter_map(|name| session.lives_by(name, &snapshot)).peekable();
+            if used.peek().is_some() {
+                *of += 1;
+                *live += usize::from(used.all(|lives| lives));
+            }
         }
     }
-    live
-}
-
-fn monitor_len(live: &HashMap<&ResourceName, Vec<Option<bool>>>) -> usize {
-    live.values().next().map_or(0, Vec::len)
+    counts
 }
 
 /// Resources as proxies read them.

@@ -1,9 +1,8 @@
 use super::{add_totals, edges_table, stat_json, stat_table};
-use crate::access::{Access, Pod, Service};
+use crate::access::{Access, Ask, Log, Pod, Service, System};
 use crate::table::Screen;
 use leno_viz::model::{Edges, Stat};
 use serde_json::json;
-use std::net::TcpStream;
 
 struct Fixed(Vec<Pod>);
 
@@ -16,12 +15,20 @@ impl Access for Fixed {
         Ok(Vec::new())
     }
 
-    fn dial_pod(&self, _: &str, _: &str, _: u16) -> anyhow::Result<TcpStream> {
+    fn ask_pod(&self, _: &Pod, _: u16, _: Ask<'_>) -> anyhow::Result<Vec<u8>> {
         anyhow::bail!("not in this test")
     }
 
-    fn dial_system(&self, _: u16) -> anyhow::Result<TcpStream> {
+    fn ask_system(&self, _: System, _: &str) -> anyhow::Result<Vec<Vec<u8>>> {
         anyhow::bail!("not in this test")
+    }
+
+    fn print_log(&self, _: &Pod, _: Log<'_>) -> anyhow::Result<()> {
+        anyhow::bail!("not in this test")
+    }
+
+    fn hint(&self) -> &'static str {
+        "leno local status"
     }
 }
 
