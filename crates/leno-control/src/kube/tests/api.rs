@@ -28,6 +28,7 @@ struct State {
     calls: Vec<String>,
     review: Value,
     broken: BTreeSet<String>,
+    without_status: BTreeSet<String>,
 }
 
 /// What a list or a watch asks for.
@@ -96,6 +97,11 @@ impl Api {
         self.lock().broken.insert(path.to_owned());
     }
 
+    /// The kind of this plural name has no status of its own.
+    pub(super) fn has_no_status(&self, plural: &str) {
+        self.lock().without_status.insert(format!("/{plural}/"));
+    }
+
     pub(super) fn mends(&self) {
         self.lock().broken.clear();
     }
@@ -155,6 +161,9 @@ impl Api {
             },
             Method::PATCH => {
                 let (path, is_status) = path.strip_suffix("/status").map_or((&*path, false), |p| (p, true));
+                if is_status && state.without_status.iter().any(|plural| path.contains(plural)) {
+                    return failure(404, "the server could not find the requested resource");
+                }
                 let now = state.objects.get(path).cloned();
                 if now.is_none() && (is_status || !query.contains("force=true")) {
                     return not_found(path);

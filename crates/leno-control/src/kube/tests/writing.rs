@@ -223,8 +223,18 @@ async fn objects_say_what_became_of_them() {
     let written = led.api.until(bad, |o| condition(o, "Accepted")["status"] == "False").await;
     let message = condition(&written, "Accepted")["message"].as_str().unwrap().to_owned();
     assert!(message.contains("spec.http[0].route[0].weight"), "{message}");
+    // A kind without a status is asked once, and holds nothing up.
+    led.api.has_no_status("trafficsplits");
+    let split = |name: &str| format!("/apis/split.smi-spec.io/v1alpha4/namespaces/shop/trafficsplits/{name}");
+    let spec =
+        json!({ "metadata": {}, "spec": { "service": "cart", "backends": [{ "service": "cart", "weight": 1 }] } });
+    led.apply("TrafficSplit", &split("a"), spec.clone());
     // Written once: what the object says now is what it is to say.
     led.apply("VirtualService", path, led.api.get(path).unwrap());
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(led.api.calls(&format!("PATCH {path}/status")), 1);
+    led.apply("TrafficSplit", &split("b"), spec);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let asked = |name| led.api.calls(&format!("PATCH {}/status", split(name)));
+    assert_eq!((asked("a"), asked("b")), (1, 0));
 }
