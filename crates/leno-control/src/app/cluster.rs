@@ -19,7 +19,7 @@ use crate::kube::feed::Feed;
 use crate::kube::leader::Election;
 use crate::kube::peers::Peers;
 use crate::kube::review::TokenReviewer;
-use crate::kube::watch::{SETTINGS, everything};
+use crate::kube::watch::{Home, SETTINGS, everything};
 use crate::kube::write::Duties;
 use crate::serve::auth::Authenticator;
 use crate::serve::monitor::Readiness;
@@ -56,7 +56,7 @@ pub(super) async fn start(settings: Settings) -> anyhow::Result<App> {
     let certificate = Certificate::new(&keys, cluster.names())?;
 
     let (news, mut inbox) = mpsc::channel(NEWS);
-    tasks.spawn(until(drain.clone(), everything(client.clone(), cluster.namespace.clone(), news)));
+    tasks.spawn(until(drain.clone(), everything(client.clone(), home(&settings), news)));
     let mut feed = Feed::new(context(&settings));
     let first = feed.first(&mut inbox, &ready).await;
     hub.load(first.ok_or_else(|| anyhow::anyhow!("the cluster is not followed any more"))?);
@@ -99,8 +99,14 @@ fn context(settings: &Settings) -> LowerContext {
     LowerContext {
         trust_domain: settings.trust_domain.clone(),
         root_namespace: MeshConfig::default().root_namespace,
-        settings: Some((settings.cluster.namespace.clone(), SETTINGS.to_owned())),
+        settings: Some((home(settings).namespace, home(settings).settings)),
     }
+}
+
+/// Where this revision's settings are: two of them do not share one `ConfigMap`, which names the sidecars' image too.
+fn home(settings: &Settings) -> Home {
+    let cluster = &settings.cluster;
+    Home { namespace: cluster.namespace.clone(), settings: format!("{SETTINGS}{}", cluster.suffix()) }
 }
 
 /// Waits for the first authority, and follows it from then on.

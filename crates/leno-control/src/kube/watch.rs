@@ -23,25 +23,34 @@ use super::object::seen;
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 /// A definition that could not be read is read again after this.
 const AGAIN: Duration = Duration::from_secs(2);
-/// Name of the `ConfigMap` with the mesh's settings, in the namespace that Leno is installed in.
+/// Name of the `ConfigMap` with the mesh's settings, but for the revision's suffix.
 pub const SETTINGS: &str = "leno";
 
+/// Where the settings of this control plane are.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// The namespace that Leno is installed in.
+    pub namespace: String,
+    /// Name of the `ConfigMap`.
+    pub settings: String,
+}
+
 /// Watches everything until dropped; ends when nobody takes the news.
-pub async fn everything(client: Client, namespace: String, news: mpsc::Sender<News>) {
+pub async fn everything(client: Client, home: Home, news: mpsc::Sender<News>) {
     let mut watches = JoinSet::new();
     for (at, kind) in KINDS.iter().enumerate().filter(|(_, k)| k.built_in) {
-        watches.spawn(follow(client.clone(), namespace.clone(), at, kind.versions[0], news.clone()));
+        watches.spawn(follow(client.clone(), home.clone(), at, kind.versions[0], news.clone()));
     }
-    watches.spawn(Definitions { client, namespace, news, running: HashMap::new() }.follow());
+    watches.spawn(Definitions { client, home, news, running: HashMap::new() }.follow());
     // Each ends only with the receiver.
     watches.join_next().await;
 }
 
 /// Watches one kind.
-async fn follow(client: Client, namespace: String, at: usize, version: &'static str, news: mpsc::Sender<News>) {
+async fn follow(client: Client, home: Home, at: usize, version: &'static str, news: mpsc::Sender<News>) {
     let kind = &KINDS[at];
     let resource = kind.resource(version);
-    let (api, config) = scope(client, &namespace, kind, &resource);
+    let (api, config) = scope(client, &home, kind, &resource);
     let mut events = pin!(watcher(api, config).backoff(Delays::default()));
     let mut complaint = Complaint::default();
     while let Some(event) = events.next().await {
@@ -63,17 +72,12 @@ async fn follow(client: Client, namespace: String, at: usize, version: &'static 
     }
 }
 
-fn scope(
-    client: Client,
-    namespace: &str,
-    kind: &Kind,
-    resource: &ApiResource,
-) -> (Api<DynamicObject>, watcher::Config) {
+fn scope(client: Client, home: &Home, kind: &Kind, resource: &ApiResource) -> (Api<DynamicObject>, watcher::Config) {
     let config = watcher::Config::default();
     match kind.kind {
         "ConfigMap" => {
-            let only = config.fields(&format!("metadata.name={SETTINGS}"));
-            (Api::namespaced_with(client, namespace, resource), only)
+            let only = config.fields(&format!("metadata.name={}", home.settings));
+            (Api::namespaced_with(client, &home.namespace, resource), only)
         }
         // A pod that has ended has no address any more.
         "Pod" => (Api::all_with(client, resource), config.fields("status.phase!=Succeeded,status.phase!=Failed")),
@@ -201,7 +205,7 @@ impl Definitions {
         }
         tracing::info!(kind = KINDS[at].kind, version, "following");
         let _ = self.news.send(News::Kind(at, Told::Expect)).await;
-        let watch = follow(self.client.clone(), self.namespace.clone(), at, version, self.news.clone());
+        let watch = follow(self.client.clone(), self.home.clone(), at, version, self.news.clone());
         self.running.insert(at, (version, tokio::spawn(watch)));
     }
 
