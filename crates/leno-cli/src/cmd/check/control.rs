@@ -77,10 +77,11 @@ fn why_waiting(pod: &Value) -> Option<String> {
     })
 }
 
-/// The tag of the control plane's image, without digest.
+/// The tag of the control plane's image, without digest, where it is a version (and not `latest` or a branch).
 fn version_of(deployment: &Value) -> Option<String> {
     let containers = list(&deployment["spec"]["template"]["spec"]["containers"]);
     let image = containers.iter().map(|c| text(&c["image"])).find(|i| i.contains("leno-control"))?;
     let tag = image.split('@').next()?.rsplit('/').next()?.split_once(':')?.1;
-    Some(tag.trim_start_matches('v').to_owned())
+    let version = tag.trim_start_matches('v');
+    version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
 }
