@@ -1,4 +1,4 @@
-//! Which crate may use which: lower layers know nothing of higher ones.
+//! Which crate may use which: lower layers know nothing of higher ones. And where `unsafe` may be.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,8 +12,26 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<Vec<String>> {
     let arguments = ["metadata", "--no-deps", "--format-version", "1", "--offline"];
     let output = Command::new(cargo).args(arguments).current_dir(root).output().context("cargo metadata")?;
     anyhow::ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(check(&serde_json::from_slice(&output.stdout)?))
+    let mut problems = check(&serde_json::from_slice(&output.stdout)?);
+    problems.extend(unsafe_code(root)?);
+    Ok(problems)
 }
+
+/// Who allows himself `unsafe`, beside the one file.
+fn unsafe_code(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for folder in ["crates", "samples", "e2e", "e2e-cluster"] {
+        for file in crate::files(&root.join(folder), "rs")? {
+            if std::fs::read_to_string(&file)?.contains("allow(unsafe_code)") && !file.ends_with(UNSAFE) {
+                problems.push(format!("{}: only {UNSAFE} may have unsafe code", file.display()));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// The one file with `unsafe` code.
+const UNSAFE: &str = "crates/leno-kit/src/memory.rs";
 
 fn check(metadata: &Value) -> Vec<String> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();

@@ -1,9 +1,11 @@
 //! Wiring: source, hub and servers, with the addresses they really have.
 //!
-//! [`files`] and [`cluster`] bring what differs: where objects, authority and identities come from.
+//! [`files`] and [`cluster`] bring what differs: where objects, authority and identities come from. [`webhooks`] are a
+//! cluster's only.
 
 mod cluster;
 mod files;
+mod webhooks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use crate::serve::monitor::{Monitor, Readiness};
 use crate::serve::proxies::Proxies;
 use crate::serve::tls::{self, Certificate, Keys};
 use crate::source::Batch;
+use crate::webhook::Counters;
 
 /// Batches of objects that may wait for the hub.
 const BATCHES: usize = 64;
@@ -133,10 +136,12 @@ fn monitor(
     hub: &Arc<Hub>,
     proxies: &Arc<Proxies>,
     ready: &Arc<Readiness>,
+    webhooks: Option<&Arc<Counters>>,
     drain: &Drain,
     tasks: &mut Tasks,
 ) {
-    let monitor = Monitor { hub: Arc::clone(hub), proxies: Arc::clone(proxies), ready: Arc::clone(ready) };
+    let webhooks = webhooks.map(Arc::clone);
+    let monitor = Monitor { hub: Arc::clone(hub), proxies: Arc::clone(proxies), ready: Arc::clone(ready), webhooks };
     let end = drain.clone();
     tasks.spawn(async move {
         let ended = async move { end.started().await };

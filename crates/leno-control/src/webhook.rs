@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use leno_config::LowerContext;
 use leno_install::{InjectSettings, NamespaceMeta};
 
-pub use server::{MAX_BODY, serve};
+pub use server::{MAX_BODY, accept, serve};
 
 /// Finds what a namespace says; `None` while it is not known.
 pub type Namespaces = dyn Fn(&str) -> Option<Arc<NamespaceMeta>> + Send + Sync;
@@ -29,7 +29,7 @@ pub struct Injector {
     namespaces: Box<Namespaces>,
     context: LowerContext,
     /// What was answered so far.
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
 }
 
 impl fmt::Debug for Injector {
@@ -49,8 +49,14 @@ impl Injector {
             settings: ArcSwap::from_pointee(settings),
             namespaces: Box::new(namespaces),
             context,
-            counters: Counters::default(),
+            counters: Arc::default(),
         }
+    }
+
+    /// Counts where others read it.
+    #[must_use]
+    pub fn counted_by(self, counters: Arc<Counters>) -> Self {
+        Self { counters, ..self }
     }
 
     /// Takes over new settings: pods made from now on have them.

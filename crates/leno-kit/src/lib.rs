@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod drain;
 pub mod log;
+pub mod memory;
 pub mod settings;
 pub mod signal;
 pub mod sock;

@@ -10,7 +10,7 @@ use leno_kit::drain;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::{App, BATCHES, Parts, Tasks, async_ok, listen, monitor};
+use super::{App, BATCHES, Parts, Tasks, async_ok, listen, monitor, webhooks};
 use crate::boot::Settings;
 use crate::hub::Hub;
 use crate::kube::authority::Keeper;
@@ -25,6 +25,7 @@ use crate::serve::auth::Authenticator;
 use crate::serve::monitor::Readiness;
 use crate::serve::proxies::Proxies;
 use crate::serve::tls::{Certificate, Keys};
+use crate::webhook::Counters;
 use crate::world::World;
 
 /// News that may wait for the feed.
@@ -42,7 +43,8 @@ pub(super) async fn start(settings: Settings) -> anyhow::Result<App> {
     ready.wait_for("the authority in Secret cacerts or leno-ca-secret");
     let (trigger, drain) = drain::channel();
     let mut tasks = JoinSet::new();
-    monitor(monitoring, &hub, &proxies, &ready, &drain, &mut tasks);
+    let counters = Arc::<Counters>::default();
+    monitor(monitoring, &hub, &proxies, &ready, Some(&counters), &drain, &mut tasks);
 
     // A container that is started again is the same holder: its forerunner is dead. Outside of a cluster the number tells
     // processes apart.
@@ -60,16 +62,14 @@ pub(super) async fn start(settings: Settings) -> anyhow::Result<App> {
     let mut feed = Feed::new(context(&settings));
     let first = feed.first(&mut inbox, &ready).await;
     hub.load(first.ok_or_else(|| anyhow::anyhow!("the cluster is not followed any more"))?);
-    let (namespaces, reports) = (Arc::clone(&feed.namespaces), Arc::clone(&feed.reports));
+    let (namespaces, reports, values) =
+        (Arc::clone(&feed.namespaces), Arc::clone(&feed.reports), feed.values.subscribe());
     let (batches, batches_inbox) = mpsc::channel(BATCHES);
     tasks.spawn(until(drain.clone(), feed.follow(inbox, batches)));
 
-    // JOIN (main, with helper C's crates/leno-control/src/webhook and helper D's Values): serve the webhooks before
-    // readiness is said. `values` (taken before `feed.follow`) is the text of key `values`, and tells when it changes.
-    //   let tls = certificate.server(&[b"h2", b"http/1.1"])?;
-    //   let known = Arc::clone(&namespaces);
-    //   let injector = Arc::new(webhook::Injector::new(settings_of(&values.borrow()), context(&settings), move |ns| known.get(ns)));
-    //   tasks.spawn(webhook::serve(cluster.webhooks, tls, injector, drain.clone()));
+    let inputs =
+        webhooks::Inputs { namespaces: Arc::clone(&namespaces), values, context: context(&settings), counters };
+    webhooks::serve(listen(cluster.webhooks).await?, inputs, cluster, &certificate, &drain, &mut tasks)?;
 
     let xds = listen(settings.listen).await?;
     let xds_address = xds.local_addr()?;

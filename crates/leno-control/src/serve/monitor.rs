@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 
 use super::proxies::Proxies;
 use crate::hub::Hub;
+use crate::webhook::Counters;
 
 /// What the server reads.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Monitor {
     pub proxies: Arc<Proxies>,
     /// Whether the control plane can serve.
     pub ready: Arc<Readiness>,
+    /// What the webhooks did, where there are any.
+    pub webhooks: Option<Arc<Counters>>,
 }
 
 /// Whether the control plane can serve, and what it waits for where it cannot.
@@ -100,7 +103,10 @@ impl Monitor {
 }
 
 async fn metrics(State(monitor): State<Monitor>) -> impl IntoResponse {
-    let text = monitor.hub.metrics.render(monitor.proxies.count());
+    let mut text = monitor.hub.metrics.render(monitor.proxies.count());
+    if let Some(webhooks) = &monitor.webhooks {
+        text.push_str(&webhooks.render());
+    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 

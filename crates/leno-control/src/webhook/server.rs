@@ -44,12 +44,8 @@ pub async fn serve(
     Ok(())
 }
 
-pub(super) async fn accept(
-    listener: TcpListener,
-    tls: Arc<ArcSwap<ServerConfig>>,
-    injector: Arc<Injector>,
-    drain: Drain,
-) {
+/// As [`serve`], on a listener that is bound.
+pub async fn accept(listener: TcpListener, tls: Arc<ArcSwap<ServerConfig>>, injector: Arc<Injector>, drain: Drain) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let place = tokio::select! {

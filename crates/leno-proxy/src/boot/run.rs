@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-use leno_kit::{LogHandle, drain, signal, sock};
+use leno_kit::{LogHandle, drain, memory, signal, sock};
 use leno_xds::client::Node;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -194,7 +194,15 @@ async fn say_when_ready(app: App) {
     app.ready().await;
     let took = app.started.elapsed().unwrap_or_default();
     info!(after_ms = took.as_millis(), "ready");
+    // The first connections are made by then, and the code that made them is not needed for long.
+    tokio::time::sleep(SETTLE).await;
+    if let Err(error) = memory::release_code() {
+        info!(%error, "the start's memory stays in use");
+    }
 }
+
+/// From ready to at rest.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// Two, so that a name that hangs does not keep the next attempt from starting.
 const BLOCKING_THREADS: usize = 2;
