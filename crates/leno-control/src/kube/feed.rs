@@ -192,7 +192,7 @@ impl Feed {
             ready.wait_for(format!("the lists of {}", waits_for.join(", ")));
             let one = news.recv().await?;
             self.take(one, &mut batch.changes);
-            while batch.changes.len() % AT_ONCE != 0
+            while !batch.changes.len().is_multiple_of(AT_ONCE)
                 && let Ok(more) = news.try_recv()
             {
                 self.take(more, &mut batch.changes);

@@ -27,7 +27,7 @@ const VIRTUAL_SERVICES: &str =
     "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/virtualservices.networking.istio.io";
 
 /// All to one host.
-fn virtual_service(host: &str, weight: Value) -> Value {
+fn virtual_service(host: &str, weight: &Value) -> Value {
     json!({
         "metadata": { "generation": 3 },
         "spec": { "hosts": [host], "http": [{ "route": [{ "destination": { "host": host }, "weight": weight }] }] },

@@ -21,6 +21,8 @@ use super::object::seen;
 
 /// A watch that goes on failing says so this often.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
+/// The server ends a watch after so many seconds, and it is resumed: one whose connection died unheard is noticed by then.
+const TURN: u32 = 60;
 /// A definition that could not be read is read again after this.
 const AGAIN: Duration = Duration::from_secs(2);
 /// Name of the `ConfigMap` with the mesh's settings, but for the revision's suffix.
@@ -73,7 +75,7 @@ async fn follow(client: Client, home: Home, at: usize, version: &'static str, ne
 }
 
 fn scope(client: Client, home: &Home, kind: &Kind, resource: &ApiResource) -> (Api<DynamicObject>, watcher::Config) {
-    let config = watcher::Config::default();
+    let config = watcher::Config::default().timeout(TURN);
     match kind.kind {
         "ConfigMap" => {
             let only = config.fields(&format!("metadata.name={}", home.settings));

@@ -223,7 +223,7 @@ fn line(kind: &str, object: &Value) -> Bytes {
 fn last_is_name(path: &str) -> bool {
     let parts = path.split('/').count() - if path.starts_with("/apis/") { 2 } else { 1 };
     let namespaced = path.contains("/namespaces/") && parts > 4;
-    if namespaced { parts % 2 == 0 } else { parts == 4 }
+    if namespaced { parts.is_multiple_of(2) } else { parts == 4 }
 }
 
 fn merge(into: &mut Value, patch: &Value) {

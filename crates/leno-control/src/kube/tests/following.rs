@@ -123,14 +123,14 @@ async fn kinds_come_and_go_with_their_definitions() {
     let cart = key("networking.istio.io", "VirtualService", "cart");
     api.set(
         "/apis/networking.istio.io/v1beta1/namespaces/shop/virtualservices/cart",
-        virtual_service("cart", json!(1)),
+        virtual_service("cart", &json!(1)),
     );
     api.set(VIRTUAL_SERVICES, definition(&["v1alpha3", "v1beta1"]));
     eventually("it is in force", || followed.hub.state().world.has(&cart)).await;
 
     // A better version is served now, and the old one is not any more.
-    api.set("/apis/networking.istio.io/v1/namespaces/shop/virtualservices/cart", virtual_service("cart", json!(1)));
-    api.set("/apis/networking.istio.io/v1/namespaces/shop/virtualservices/till", virtual_service("till", json!(1)));
+    api.set("/apis/networking.istio.io/v1/namespaces/shop/virtualservices/cart", virtual_service("cart", &json!(1)));
+    api.set("/apis/networking.istio.io/v1/namespaces/shop/virtualservices/till", virtual_service("till", &json!(1)));
     api.set(VIRTUAL_SERVICES, definition(&["v1"]));
     let till = key("networking.istio.io", "VirtualService", "till");
     eventually("the new version is followed", || followed.hub.state().world.has(&till)).await;
@@ -149,10 +149,10 @@ async fn a_bad_object_is_named_and_its_last_good_version_stays() {
     let api = Api::default();
     api.set(VIRTUAL_SERVICES, definition(&["v1"]));
     let path = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices/cart";
-    api.set(path, virtual_service("cart", json!(1)));
+    api.set(path, virtual_service("cart", &json!(1)));
     let followed = follow(&api, &Readiness::default()).await;
     let cart = key("networking.istio.io", "VirtualService", "cart");
-    api.set(path, virtual_service("cart", json!("much")));
+    api.set(path, virtual_service("cart", &json!("much")));
     let refused = || followed.hub.state().objects[&cart].state == ObjectState::Refused;
     eventually("it is refused", refused).await;
     let state = followed.hub.state();

@@ -7,7 +7,7 @@ use crate::kube::review::{Refusal, TokenReviewer};
 
 const REVIEWS: &str = "POST /apis/authentication.k8s.io/v1/tokenreviews";
 
-fn status(user: &str, audience: &str, extra: Value) -> Value {
+fn status(user: &str, audience: &str, extra: &Value) -> Value {
     json!({ "authenticated": true, "audiences": [audience], "user": { "username": user, "extra": extra } })
 }
 
@@ -19,7 +19,7 @@ fn pod() -> Value {
 async fn a_pods_token_is_asked_about_once() {
     let api = Api::default();
     let reviewer = TokenReviewer::new(api.client());
-    api.review(status("system:serviceaccount:shop:web", "istio-ca", pod()));
+    api.review(status("system:serviceaccount:shop:web", "istio-ca", &pod()));
     for _ in 0..3 {
         let caller = reviewer.review("token").await.unwrap();
         assert_eq!((&*caller.identity.namespace, &*caller.identity.account), ("shop", "web"));
@@ -38,9 +38,9 @@ async fn what_is_refused_is_not_remembered() {
     let cases = [
         (json!({ "authenticated": false, "error": "expired" }), "expired"),
         (json!({}), "the cluster does not know it"),
-        (status("system:serviceaccount:shop:web", "api", pod()), "audience"),
-        (status("system:serviceaccount:shop:web", "istio-ca", json!({})), "not bound to a pod"),
-        (status("system:admin", "istio-ca", pod()), "no ServiceAccount"),
+        (status("system:serviceaccount:shop:web", "api", &pod()), "audience"),
+        (status("system:serviceaccount:shop:web", "istio-ca", &json!({})), "not bound to a pod"),
+        (status("system:admin", "istio-ca", &pod()), "no ServiceAccount"),
     ];
     for (status, reason) in cases {
         api.review(status);
@@ -52,6 +52,6 @@ async fn what_is_refused_is_not_remembered() {
     api.breaks("/apis/authentication.k8s.io/v1/tokenreviews");
     assert!(matches!(reviewer.review("token").await, Err(Refusal::Unknown(_))));
     api.mends();
-    api.review(status("system:serviceaccount:shop:web", "istio-ca", pod()));
+    api.review(status("system:serviceaccount:shop:web", "istio-ca", &pod()));
     reviewer.review("token").await.unwrap();
 }

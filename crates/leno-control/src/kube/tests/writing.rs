@@ -214,12 +214,12 @@ async fn objects_say_what_became_of_them() {
         let conditions = o["status"]["conditions"].as_array().cloned().unwrap_or_default();
         conditions.into_iter().find(|c| c["type"] == kind).unwrap_or_default()
     };
-    led.apply("VirtualService", path, virtual_service("cart", json!(1)));
+    led.apply("VirtualService", path, virtual_service("cart", &json!(1)));
     let written = led.api.until(path, |o| condition(o, "Accepted")["status"] == "True").await;
     assert_eq!(condition(&written, "Reconciled")["message"], "live on 0 of 0 proxies that use it");
     assert_eq!(written["status"]["observedGeneration"], 3);
     let bad = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices/till";
-    led.apply("VirtualService", bad, virtual_service("till", json!("much")));
+    led.apply("VirtualService", bad, virtual_service("till", &json!("much")));
     let written = led.api.until(bad, |o| condition(o, "Accepted")["status"] == "False").await;
     let message = condition(&written, "Accepted")["message"].as_str().unwrap().to_owned();
     assert!(message.contains("spec.http[0].route[0].weight"), "{message}");

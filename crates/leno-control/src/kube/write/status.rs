@@ -147,8 +147,8 @@ async fn write(duties: &Duties, key: &ObjectKey, reported: &Reported, conditions
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     match api.patch_status(&key.name, &params, &Patch::Merge(patch)).await {
         Ok(_) => true,
-        // Either the object is gone, and named, or its definition has no status.
-        Err(kube::Error::Api(status)) if status.code == 404 => status.message.contains(&format!("\"{}\"", key.name)),
+        // Either the object is gone, or its definition has no status: the answer is the same.
+        Err(kube::Error::Api(status)) if status.code == 404 => !matches!(api.get_opt(&key.name).await, Ok(Some(_))),
         Err(error) => {
             tracing::warn!(object = %key, error = %words(&error), "its status cannot be written");
             true
