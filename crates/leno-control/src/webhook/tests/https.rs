@@ -10,7 +10,7 @@ use leno_identity::Authority;
 use leno_install::InjectSettings;
 use leno_kit::drain::{self, Trigger};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::ServerName;
+use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
