@@ -31,7 +31,8 @@ fn compare(path: &str, from: &Value, to: &Value, out: &mut Vec<Value>) {
         }
         (Value::Array(old), Value::Array(new)) => match added(old, new) {
             Some(indices) => {
-                let add = |index: usize| json!({"op": "add", "path": child(path, &index.to_string()), "value": new[index]});
+                let add =
+                    |index: usize| json!({"op": "add", "path": child(path, &index.to_string()), "value": new[index]});
                 out.extend(indices.into_iter().map(add));
             }
             None => out.push(json!({"op": "replace", "path": path, "value": to})),

@@ -79,13 +79,7 @@ pub(super) async fn accept(
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    acceptor: TlsAcceptor,
-    injector: Arc<Injector>,
-    drain: Drain,
-) {
+async fn connection(stream: TcpStream, peer: SocketAddr, acceptor: TlsAcceptor, injector: Arc<Injector>, drain: Drain) {
     let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {

@@ -78,8 +78,7 @@ fn pods_are_patched_to_the_goldens_of_the_injector() {
     let mut seen = 0;
     for entry in std::fs::read_dir(dir).expect("the golden files") {
         let path = entry.expect("an entry").path();
-        let file: Value =
-            serde_json::from_str(&std::fs::read_to_string(&path).expect("a golden file")).expect("JSON");
+        let file: Value = serde_json::from_str(&std::fs::read_to_string(&path).expect("a golden file")).expect("JSON");
         let mut settings: InjectSettings = serde_json::from_value(file["settings"].clone()).unwrap_or_default();
         settings.image = "leno-proxy:test".into();
         settings.socket_mark = file["mark"].as_u64().map(|m| u32::try_from(m).expect("a mark"));
@@ -169,7 +168,8 @@ fn a_bad_object_is_denied_with_object_field_and_reason() {
 
 #[test]
 fn a_good_object_passes_and_what_is_not_honoured_is_said() {
-    let good = virtual_service(&json!({"hosts": ["reviews"], "http": [{"route": [{"destination": {"host": "reviews"}}]}]}));
+    let good =
+        virtual_service(&json!({"hosts": ["reviews"], "http": [{"route": [{"destination": {"host": "reviews"}}]}]}));
     let answer = judged("VirtualService", "CREATE", &good, &Value::Null).review;
     assert_eq!(answer["response"], json!({"uid": "705ab4f5", "allowed": true}));
 

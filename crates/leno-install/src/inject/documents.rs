@@ -72,7 +72,9 @@ fn documents(text: &str) -> Vec<&str> {
     let mut all = Vec::new();
     let (mut start, mut at) = (0, 0);
     for line in text.split_inclusive('\n') {
-        if at > start && line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace)) {
+        if at > start
+            && line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with(char::is_whitespace))
+        {
             all.push(&text[start..at]);
             start = at;
         }

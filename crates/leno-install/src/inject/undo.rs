@@ -68,12 +68,7 @@ fn remove(map: &mut Map<String, Value>, key: &str, names: &[String], made: bool)
     }
 }
 
-fn forget(
-    metadata: &mut Map<String, Value>,
-    key: &str,
-    names: impl Iterator<Item = impl AsRef<str>>,
-    made: bool,
-) {
+fn forget(metadata: &mut Map<String, Value>, key: &str, names: impl Iterator<Item = impl AsRef<str>>, made: bool) {
     let Some(map) = metadata.get_mut(key).and_then(Value::as_object_mut) else { return };
     for name in names {
         map.shift_remove(name.as_ref());

@@ -178,11 +178,12 @@ fn control_address(r: &mut Reader<'_>) -> String {
 fn app_probes(r: &mut Reader<'_>) -> Probes {
     const NAME: &str = "ISTIO_KUBE_APP_PROBERS";
     let read = r.text(NAME).map(|text| Probes::read(&text));
-    read.transpose().unwrap_or_else(|e| {
-        r.problem(NAME, e);
-        None
-    })
-    .unwrap_or_default()
+    read.transpose()
+        .unwrap_or_else(|e| {
+            r.problem(NAME, e);
+            None
+        })
+        .unwrap_or_default()
 }
 
 fn opaque_ports(r: &mut Reader<'_>) -> Vec<RangeInclusive<u16>> {

@@ -255,7 +255,8 @@ mod tests {
 
     #[test]
     fn a_redirect_is_followed_within_the_pod_only() {
-        let from = Target { tls: false, address: "10.0.0.7:8080".parse().expect("an address"), path: "/a/b?c=1".into() };
+        let from =
+            Target { tls: false, address: "10.0.0.7:8080".parse().expect("an address"), path: "/a/b?c=1".into() };
         let path = |location: &str| next(&from, location).map(|t| (t.tls, t.address.to_string(), t.path));
         let here = |p: &str| Some((false, "10.0.0.7:8080".to_owned(), p.to_owned()));
         assert_eq!(path("/x"), here("/x"));

@@ -18,12 +18,14 @@ async fn server(answers: &'static [&'static str]) -> (u16, mpsc::UnboundedReceiv
     let port = listener.local_addr().expect("an address").port();
     let (tell, told) = mpsc::unbounded_channel();
     tokio::spawn(async move {
+        let mut open = Vec::new();
         for answer in answers {
             let (mut stream, _) = listener.accept().await.expect("a connection");
             let mut asked = vec![0; 4096];
             let n = stream.read(&mut asked).await.expect("a request");
             let _ = tell.send(String::from_utf8_lossy(&asked[..n]).into_owned());
             let _ = stream.write_all(answer.as_bytes()).await;
+            open.push(stream);
         }
         std::future::pending::<()>().await;
     });
@@ -82,7 +84,8 @@ async fn redirects_are_followed_on_the_pod_and_are_success_elsewhere() {
     assert_eq!(ask(http(port)).await.0, 200);
 
     // Not back to the proxy, which would ask for ever.
-    let round = &["HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:15020/app-health/app/livez\r\ncontent-length: 0\r\n\r\n"];
+    let round =
+        &["HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:15020/app-health/app/livez\r\ncontent-length: 0\r\n\r\n"];
     let (port, _told) = server(round).await;
     assert_eq!(ask(http(port)).await.0, 503);
 }
@@ -120,7 +123,8 @@ async fn grpc_health_is_asked_by_service() {
             let (head, mut body) = request.into_parts();
             tokio::spawn(async move { while connection.accept().await.is_some() {} });
             let asked = body.data().await.expect("a message").expect("a message");
-            let response = http::Response::builder().header("content-type", "application/grpc").body(()).expect("a head");
+            let response =
+                http::Response::builder().header("content-type", "application/grpc").body(()).expect("a head");
             let mut send = respond.send_response(response, false).expect("sent");
             send.send_data(vec![0, 0, 0, 0, 2, 8, answer].into(), false).expect("sent");
             let mut trailers = http::HeaderMap::new();

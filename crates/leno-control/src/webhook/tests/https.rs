@@ -9,8 +9,8 @@ use leno_config::LowerContext;
 use leno_identity::Authority;
 use leno_install::InjectSettings;
 use leno_kit::drain::{self, Trigger};
-use rustls::{ClientConfig, RootCertStore};
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -64,7 +64,10 @@ impl Scene {
     }
 
     async fn post(&self, path: &str, body: &[u8]) -> (u16, String) {
-        let head = format!("POST {path} HTTP/1.1\r\nhost: {NAME}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {NAME}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         let mut stream = self.connect().await;
         stream.write_all(head.as_bytes()).await.expect("sent");
         // The server may answer before it has all.
