@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use leno_config::LowerContext;
 use leno_install::InjectSettings;
 use leno_kit::Drain;
@@ -48,7 +47,7 @@ pub(super) fn serve(
     let first = settings(&values.borrow_and_update(), &fallback);
     let injector = Injector::new(first.unwrap_or(fallback.clone()), context, move |name| namespaces.get(name));
     let injector = Arc::new(injector.counted_by(counters));
-    let tls = Arc::new(ArcSwap::new(certificate.server(&[b"h2", b"http/1.1"])?));
+    let tls = certificate.server(&[b"h2", b"http/1.1"])?;
     let (serving, end) = (webhook::accept(listener, tls, Arc::clone(&injector), drain.clone()), drain.clone());
     tasks.spawn(async move {
         serving.await;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -27,14 +26,14 @@ use super::inject::{Outcome, admit_pod};
 use super::validate::validate;
 use crate::metrics::add;
 
-/// Serves `/inject` and `/validate` until the drain; `tls` is looked up for each connection, so that it can be renewed. What
-/// is asked before the drain is answered.
+/// Serves `/inject` and `/validate` until the drain. `tls` is asked for its certificate by each connection, so that it can be
+/// renewed; what is asked before the drain is answered.
 ///
 /// # Errors
 /// When the address cannot be had.
 pub async fn serve(
     address: SocketAddr,
-    tls: Arc<ArcSwap<ServerConfig>>,
+    tls: Arc<ServerConfig>,
     injector: Arc<Injector>,
     drain: Drain,
 ) -> anyhow::Result<()> {
@@ -45,7 +44,7 @@ pub async fn serve(
 }
 
 /// As [`serve`], on a listener that is bound.
-pub async fn accept(listener: TcpListener, tls: Arc<ArcSwap<ServerConfig>>, injector: Arc<Injector>, drain: Drain) {
+pub async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, injector: Arc<Injector>, drain: Drain) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let place = tokio::select! {
@@ -58,7 +57,7 @@ pub async fn accept(listener: TcpListener, tls: Arc<ArcSwap<ServerConfig>>, inje
         };
         match (accepted, place) {
             (Ok((stream, peer)), Ok(place)) => {
-                let (acceptor, injector) = (TlsAcceptor::from(tls.load_full()), Arc::clone(&injector));
+                let (acceptor, injector) = (TlsAcceptor::from(Arc::clone(&tls)), Arc::clone(&injector));
                 let drain = drain.clone();
                 tokio::spawn(async move {
                     connection(stream, peer, acceptor, injector, drain).await;

@@ -18,12 +18,14 @@ async fn server(answers: &'static [&'static str]) -> (u16, mpsc::UnboundedReceiv
     let port = listener.local_addr().expect("an address").port();
     let (tell, told) = mpsc::unbounded_channel();
     tokio::spawn(async move {
+        let mut open = Vec::new();
         for answer in answers {
             let (mut stream, _) = listener.accept().await.expect("a connection");
             let mut asked = vec![0; 4096];
             let n = stream.read(&mut asked).await.expect("a request");
             let _ = tell.send(String::from_utf8_lossy(&asked[..n]).into_owned());
             let _ = stream.write_all(answer.as_bytes()).await;
+            open.push(stream);
         }
         std::future::pending::<()>().await;
     });

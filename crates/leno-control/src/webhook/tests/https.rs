@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
 use leno_config::LowerContext;
 use leno_identity::Authority;
 use leno_install::InjectSettings;
 use leno_kit::drain::{self, Trigger};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -44,7 +43,7 @@ impl Scene {
         let injector = Arc::new(Injector::new(InjectSettings::default(), LowerContext::default(), find));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        tokio::spawn(accept(listener, Arc::new(ArcSwap::from_pointee(tls)), Arc::clone(&injector), drain));
+        tokio::spawn(accept(listener, Arc::new(tls), Arc::clone(&injector), drain));
         Self { address, authority, injector, trigger }
     }
 
