@@ -121,7 +121,7 @@ impl Complaint {
 /// Follows the definitions, and starts and ends the watches of their kinds.
 struct Definitions {
     client: Client,
-    namespace: String,
+    home: Home,
     news: mpsc::Sender<News>,
     running: HashMap<usize, (&'static str, JoinHandle<()>)>,
 }
