@@ -31,13 +31,14 @@ check: ## Format, lints, licences, docs, layers, links
 	cargo fetch --locked --quiet
 	cargo deny --offline check bans licenses sources
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked --quiet
-	$(MAKE) --no-print-directory gen && git diff --exit-code --stat -- docs/honoured.md
+	$(MAKE) --no-print-directory gen && git diff --exit-code --stat -- docs/honoured.md docs/codes.md
 	cargo xtask layers
 	cargo xtask links
 
 .PHONY: gen
 gen: ## Make the generated files anew
 	cargo run --quiet --locked -p leno-config --example honoured > docs/honoured.md
+	cargo run --quiet --locked -p leno-analyze --example codes > docs/codes.md
 
 .PHONY: unit
 unit: ## Unit, golden and in-process tests
@@ -68,7 +69,7 @@ e2e-cluster: images ## The scenes on Kubernetes: on the cluster that KUBECONFIG 
 	@scripts/e2e-cluster.sh
 
 .PHONY: test
-test: check unit e2e ## Everything
+test: check unit e2e e2e-cluster ## Everything
 	@echo "all tests passed"
 
 .PHONY: fuzz

@@ -21,6 +21,20 @@ remove_cgroups() {
   done
 }
 
+# What is still there of the cluster, a line each.
+leftovers() {
+  ip -brief link show dev "$LINK" 2>/dev/null || true
+  grep -F "$STATE" /proc/mounts || true
+  find /sys/fs/cgroup -maxdepth 2 -name "$CGROUP" || true
+  # Programs of the node have the state folder or a kubeconfig in it among their arguments.
+  local process
+  for process in /proc/[0-9]*; do
+    if tr '\0' ' ' <"$process/cmdline" 2>/dev/null | grep -qE "^($PROGRAMS/|[^ ]* --?config $STATE/|bash $here/node.sh)"; then
+      echo "process ${process#/proc/}: $(tr '\0' ' ' <"$process/cmdline" | cut -c 1-100)"
+    fi
+  done
+}
+
 [ "$(id -u)" = 0 ] || die "this needs root, as bringing it up did"
 if pid=$(node_pid); then
   # All else lives in the namespaces of this process: the kernel ends it with them.
@@ -34,4 +48,7 @@ for folder in /var/lib/kubelet /var/lib/cni; do
 done
 # Nothing is mounted below the state folder in this namespace; `--one-file-system` makes sure that nothing else is touched.
 rm -rf --one-file-system "$STATE"
+left=$(leftovers)
+[ -z "$left" ] || die "something of the cluster is left:
+$left"
 [ "$quiet" = --quiet ] || say "the cluster is down"

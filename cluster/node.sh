@@ -37,7 +37,7 @@ own_mounts() {
     mount --bind "$STATE/var/$folder" "/var/$folder"
   done
   # The node itself asks the cluster's DNS, so that up.sh can see it answer.
-  echo "nameserver $DNS_SERVICE_IP" >"$STATE/resolv.conf"
+  printf 'nameserver %s\noptions timeout:1 attempts:1\n' "$DNS_SERVICE_IP" >"$STATE/resolv.conf"
   mount --bind "$STATE/resolv.conf" "$(realpath -m /etc/resolv.conf)"
   : >"$STATE/resolv-pods.conf"
 }
@@ -68,6 +68,7 @@ control_plane() {
   start etcd etcd --data-dir "$STATE/etcd" --unsafe-no-fsync --listen-client-urls http://127.0.0.1:2379 \
     --advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 \
     --initial-advertise-peer-urls http://127.0.0.1:2380 --initial-cluster default=http://127.0.0.1:2380
+  until_ok 30 "etcd" bash -c 'exec 3<>/dev/tcp/127.0.0.1/2379'
   start kube-apiserver "$PROGRAMS/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 --secure-port=6443 \
     --advertise-address="$NODE_IP" --tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \
     --client-ca-file="$pki/ca.crt" --kubelet-preferred-address-types=InternalIP \

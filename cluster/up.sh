@@ -82,7 +82,8 @@ mode: iptables
 clusterCIDR: $PODS
 # These would be settings of the whole machine.
 conntrack: {maxPerCore: 0, min: 0}
-iptables: {minSyncPeriod: 0s}
+# Scenes make Services all the time and are waiting for them.
+iptables: {minSyncPeriod: 100ms}
 YAML
 }
 

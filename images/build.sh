@@ -14,7 +14,6 @@ hub=${HUB:-docker.io/leno} tag=${TAG:-$version}
 out=target/images
 images=("$@")
 [ $# -gt 0 ] || images=(leno-control leno-proxy leno-viz leno-shop)
-# What a node downloads of the proxy, for that is done on every node: the layer as a registry keeps it.
 proxy_limit=$((15 * 1024 * 1024))
 
 # A program's shared libraries and loader, at the paths where it looks for them.
@@ -29,23 +28,26 @@ copy_libraries() { # copy_libraries ROOT FILE…
 
 system_program() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1"; }
 
-# nft, and for kernels without it iptables in its older form with the four extensions that the rules name.
+# iptables in both its forms, by nftables and for kernels without them, with the extensions that the rules name. `nft` would
+# do as well, but its libraries are two megabytes more.
 copy_rule_writers() { # copy_rule_writers ROOT
-  local root=$1 nft legacy extensions extension name
-  nft=$(system_program nft) legacy=$(system_program xtables-legacy-multi)
+  local root=$1 program tool extensions extension
   mkdir -p "$root/usr/sbin"
-  cp --dereference "$nft" "$root/usr/sbin/nft"
-  cp --dereference "$legacy" "$root/usr/sbin/xtables-legacy-multi"
-  for name in iptables iptables-restore iptables-save ip6tables ip6tables-restore ip6tables-save; do
-    ln -s xtables-legacy-multi "$root/usr/sbin/$name"
+  for program in xtables-nft-multi xtables-legacy-multi; do
+    cp --dereference "$(system_program "$program")" "$root/usr/sbin/"
+    copy_libraries "$root" "$root/usr/sbin/$program"
+  done
+  for tool in iptables ip6tables; do
+    ln -s xtables-nft-multi "$root/usr/sbin/$tool"
+    ln -s xtables-nft-multi "$root/usr/sbin/$tool-restore"
+    ln -s xtables-legacy-multi "$root/usr/sbin/$tool-legacy"
+    ln -s xtables-legacy-multi "$root/usr/sbin/$tool-legacy-restore"
   done
   extensions=$(dirname "$(find /usr/lib /usr/lib64 -name libxt_owner.so -path '*xtables*' 2>/dev/null | head -n 1)")
   mkdir -p "$root$extensions"
-  for extension in libxt_owner libxt_mark libxt_comment libxt_tcp libxt_multiport libxt_standard libipt_REDIRECT \
-    libip6t_REDIRECT libxt_REDIRECT; do
+  for extension in libxt_owner libxt_mark libxt_tcp libxt_standard libipt_REDIRECT libip6t_REDIRECT libxt_REDIRECT; do
     [ ! -e "$extensions/$extension.so" ] || cp --dereference "$extensions/$extension.so" "$root$extensions/"
   done
-  copy_libraries "$root" "$nft" "$legacy"
 }
 
 # Names for the numbers that programs run as, and how names of hosts are looked up: /etc/hosts, then the pod's DNS.
@@ -109,7 +111,7 @@ report() { # report NAME: sizes, and whether the proxy keeps to its limit
   files=$(du --summarize --apparent-size --bytes "$out/root/$1" | cut -f 1)
   packed=$(tar --create --directory "$out/root/$1" . | gzip -6 | wc -c)
   printf '%-14s %s to download, %s on disk, %s\n' "$1" "$(mib "$packed")" "$(mib "$files")" "$out/$1.tar"
-  if [ "$1" = leno-proxy ] && [ "$packed" -gt "$proxy_limit" ]; then
+  if [ "$1" = leno-proxy ] && [ "$files" -gt "$proxy_limit" ]; then
     echo "images: the proxy's image is larger than $(mib "$proxy_limit")" >&2
     [ "$programs" != target/release ] || exit 1
   fi

@@ -26,6 +26,8 @@ step() { # step WHAT COMMAND…: runs it, says how long it took
 
 up() {
   local line
+  # A cluster that was there before stays.
+  [ -f "${LENO_CACHE:-$HOME/.cache/leno}/cluster/complete" ] || ours=yes
   line=$(cluster/up.sh) || return
   eval "$line"
   # A kubectl of the cluster's own version, whatever this machine has.
@@ -33,6 +35,15 @@ up() {
   cluster/load.sh
 }
 
+away() {
+  if [ -n "$ours" ]; then
+    cluster/down.sh
+  else
+    "${LENO_BIN:-target/release}/leno" uninstall --purge -y
+  fi
+}
+
+ours=
 step "compile the tests" cargo test -p leno-e2e-cluster --locked --no-run --quiet || exit 1
 if [ -z "${KUBECONFIG:-}" ]; then
   step "cluster up, images loaded" up || exit 1
@@ -51,5 +62,6 @@ for name in "${names[@]}"; do
     step "$name" "${run[@]}" || failed+=("$name")
   fi
 done
+step "clean up" away || failed+=("clean up")
 echo "e2e-cluster: ${#failed[@]} of ${#names[@]} files failed${failed[*]:+: ${failed[*]}}"
 [ "${#failed[@]}" = 0 ]

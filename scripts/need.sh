@@ -35,7 +35,7 @@ cluster)
   want openssl openssl
   ;;
 images)
-  want nft nftables
+  want xtables-nft-multi iptables
   want xtables-legacy-multi iptables
   command -v podman >/dev/null || docker info >/dev/null 2>&1 || want buildah buildah
   ;;

@@ -18,7 +18,7 @@ pub use mesh::{INSTALL_NAMESPACE, Mesh};
 pub use namespace::{Meshed, Namespace};
 pub use run::{Ran, program};
 use serde_json::Value;
-pub use yaml::{App, grpc_app, http_app, image, service};
+pub use yaml::{App, grpc_app, http_app, image, image_of, service};
 
 /// The cluster that KUBECONFIG names.
 #[derive(Clone, Debug, Default)]

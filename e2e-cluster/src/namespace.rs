@@ -142,6 +142,17 @@ impl Namespace {
         serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{command:?} printed no JSON ({e})\n{ran}"))
     }
 
+    /// Waits until a URL answers from a pod: the node learns of a new Service some moments after its pods are ready.
+    ///
+    /// # Panics
+    /// Where it does not within half a minute.
+    pub fn reaches(&self, from: &str, url: &str) {
+        self.cluster.wait(Duration::from_secs(30), &format!("{url} answers {from}"), || {
+            let ran = self.exec(from, &["leno-shop", "call", url]);
+            if ran.ok() { Ok(()) } else { Err(ran.to_string()) }
+        });
+    }
+
     /// How many of `requests` requests from a pod were answered with 200.
     #[must_use]
     pub fn answered(&self, from: &str, url: &str, requests: u32) -> u64 {

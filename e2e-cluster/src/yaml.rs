@@ -5,7 +5,13 @@ use crate::mesh::{hub, tag};
 /// The image of the test app.
 #[must_use]
 pub fn image() -> String {
-    format!("{}/leno-shop:{}", hub(), tag())
+    image_of("leno-shop")
+}
+
+/// One of the images under test.
+#[must_use]
+pub fn image_of(name: &str) -> String {
+    format!("{}/{name}:{}", hub(), tag())
 }
 
 /// A Deployment with a `ServiceAccount` of its name; the container is called `app`.

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use leno_e2e_cluster::{Cluster, INSTALL_NAMESPACE, Load, Mesh, Meshed, Namespace, http_app, service};
+use leno_e2e_cluster::{App, Cluster, INSTALL_NAMESPACE, Load, Mesh, Meshed, Namespace, http_app, service};
 
 const URL: &str = "http://server.e2e-change:8080/";
 
+/// Apps without a preStop hook: callers in the mesh need none, for their proxies know of an end and try elsewhere.
 fn up(cluster: &Cluster, replicas: u32) -> Namespace {
+    up_with(cluster, &http_app("server", "", replicas))
+}
+
+fn up_with(cluster: &Cluster, server: &str) -> Namespace {
     let space = Namespace::new(cluster, "e2e-change", Meshed::Istio);
-    space.run(&[&http_app("server", "", replicas), &service("server", "app: server", "[{name: http, port: 8080}]")]);
+    space.run(&[server, &service("server", "app: server", "[{name: http, port: 8080}]")]);
     assert!(space.all_meshed("app=server"), "the server has sidecars");
     space
 }
@@ -76,7 +81,12 @@ fn c_upgrade_to_a_new_revision() {
 fn d_uninstall_after_the_workloads_were_taken_out() {
     let cluster = Cluster::connect();
     let _mesh = Mesh::installed(&cluster);
-    let space = up(&cluster, 2);
+    // Callers outside of the mesh go on for a moment to a pod that ends, in any Kubernetes: it has to wait for them.
+    let container = "ports: [{containerPort: 8080}]\n\
+                     readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}\n\
+                     lifecycle: {preStop: {sleep: {seconds: 3}}}";
+    let server = App { name: "server", replicas: 2, container, ..App::default() };
+    let space = up_with(&cluster, &server.yaml());
     let outside = Namespace::new(&cluster, "e2e-change-from", Meshed::No);
     let load = Load::start(&outside, "load", URL, 50);
     space.must(&["label", "namespace", "e2e-change", "istio-injection-"]);

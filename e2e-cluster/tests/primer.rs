@@ -74,7 +74,9 @@ fn run(protocol: Protocol) {
 
     let outside = Namespace::new(&cluster, "outside", Meshed::No);
     outside.run(&[&http_app("stranger", "", 1)]);
-    assert!(!protocol.failed(&outside, "deploy/stranger"), "PERMISSIVE, the default, lets plain text in");
+    cluster.wait(Duration::from_secs(20), "PERMISSIVE, the default, lets plain text in", || {
+        if protocol.failed(&outside, "deploy/stranger") { Err("plain text is refused".into()) } else { Ok(()) }
+    });
     cluster.apply("default", primer::STRICT);
     cluster.wait(Duration::from_secs(15), "STRICT keeps plain text out", || {
         if protocol.failed(&outside, "deploy/stranger") { Ok(()) } else { Err("plain text is answered".into()) }

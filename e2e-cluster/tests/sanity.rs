@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leno_e2e_cluster::{Cluster, Meshed, Namespace, http_app, image, service};
+use leno_e2e_cluster::{Cluster, Load, Meshed, Namespace, grpc_app, http_app, service};
 
 #[test]
 fn pods_services_names_and_commands_work() {
@@ -13,6 +13,7 @@ fn pods_services_names_and_commands_work() {
         &service("server", "app: server", "[{name: http, port: 80, targetPort: 8080}]"),
         &http_app("client", "", 1),
     ]);
+    space.reaches("deploy/client", "http://server/");
     for host in ["server", "server.e2e-sanity", "server.e2e-sanity.svc.cluster.local"] {
         let summary = space.call("deploy/client", &format!("http://{host}/"), 20);
         assert_eq!(summary["statuses"]["200"].as_u64(), Some(20), "{host}: {summary}");
@@ -21,31 +22,21 @@ fn pods_services_names_and_commands_work() {
 }
 
 #[test]
-fn images_have_no_shell_and_run_with_the_least_rights() {
+fn steady_load_on_http_and_grpc_loses_nothing_where_nothing_changes() {
     let cluster = Cluster::connect();
-    let space = Namespace::new(&cluster, "e2e-least", Meshed::No);
-    space.must(&["label", "namespace", space.name(), "pod-security.kubernetes.io/enforce=restricted"]);
-    let image = image();
-    space.apply(&[&format!(
-        "apiVersion: v1
-kind: Pod
-metadata: {{name: least}}
-spec:
-  securityContext: {{runAsNonRoot: true, seccompProfile: {{type: RuntimeDefault}}}}
-  containers:
-  - name: app
-    image: {image}
-    args: [echo]
-    securityContext: {{allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {{drop: [ALL]}}}}
-"
-    )]);
-    space.must(&["wait", "--for=condition=Ready", "pod/least", "--timeout=60s"]);
-    for shell in ["sh", "/bin/sh", "bash"] {
-        assert!(!space.exec("least", &[shell, "-c", "true"]).ok(), "{shell} runs in the image");
-    }
-    let found = cluster.wait(Duration::from_secs(30), "an answer on the pod's own port", || {
-        let ran = space.exec("least", &["leno-shop", "call", "http://localhost:8080/"]);
-        if ran.ok() { Ok(ran.stdout) } else { Err(ran.to_string()) }
-    });
-    assert!(found.contains("\"method\":\"GET\""), "{found}");
+    let space = Namespace::new(&cluster, "e2e-steady", Meshed::No);
+    space.run(&[
+        &http_app("server", "v1", 1),
+        &service("server", "app: server", "[{name: http, port: 80, targetPort: 8080}]"),
+        &grpc_app("words", "v1", 1),
+        &service("words", "app: words", "[{name: grpc, port: 9090}]"),
+        &http_app("client", "", 1),
+    ]);
+    space.reaches("deploy/client", "http://server/");
+    let load = Load::start(&space, "load", "http://server/", 50);
+    let calls = space.exec_json("deploy/client", &["leno-shop", "grpc-call", "words:9090", "-n", "20", "--json"]);
+    assert_eq!(calls["failed"].as_u64(), Some(0), "{calls}");
+    assert_eq!(calls["versions"]["v1"].as_u64(), Some(20), "{calls}");
+    std::thread::sleep(Duration::from_secs(2));
+    load.stop().assert_none_failed("two quiet seconds");
 }

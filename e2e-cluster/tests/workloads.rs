@@ -36,6 +36,7 @@ fn neighbours_without_the_mesh_get_in_under_permissive_and_not_under_strict() {
     let outside = Namespace::new(&cluster, "e2e-outside", Meshed::No);
     outside.run(&[&http_app("client", "", 1)]);
     let url = "http://server.e2e-modes:8080/";
+    outside.reaches("deploy/client", url);
     assert_eq!(outside.answered("deploy/client", url, 10), 10, "PERMISSIVE, from outside");
     strict(&cluster, &space, &outside, url);
     assert_eq!(space.answered("deploy/client", url, 10), 10, "STRICT, from the mesh");

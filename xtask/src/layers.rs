@@ -74,6 +74,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // The sample knows nothing of the mesh, and the end-to-end tests only what a person can do.
     ("leno-shop", &[]),
     ("leno-e2e", &[]),
+    ("leno-e2e-cluster", &[]),
 ];
 
 /// What leno-core must not use.

@@ -85,9 +85,9 @@ impl<'o> Set<'o> {
     /// The mode that holds for a port of a workload, and the `PeerAuthentication` that says so.
     pub(crate) fn mode(&self, workload: &Workload<'o>, port: Option<u16>) -> (Mode, Option<&'o Object>) {
         let namespace = workload.namespace();
-        let by_selector = self.peer_authentications().filter(|p| {
-            p.namespace() == namespace && has_selector(p) && selects(&selector_of(p), &workload.labels)
-        });
+        let by_selector = self
+            .peer_authentications()
+            .filter(|p| p.namespace() == namespace && has_selector(p) && selects(&selector_of(p), &workload.labels));
         let by_namespace = self.peer_authentications().filter(|p| p.namespace() == namespace && !has_selector(p));
         let by_root = self.peer_authentications().filter(|p| self.is_root(p.namespace()) && !has_selector(p));
         for policy in [oldest(by_selector), oldest(by_namespace), oldest(by_root)].into_iter().flatten() {

@@ -244,7 +244,9 @@ fn workload<'o>(object: &'o Object, all: &[&'o Object]) -> Option<Workload<'o>> 
         ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") | ("batch", "Job") => {
             ("/spec/template", Path::root().keys("spec.template"))
         }
-        ("batch", "CronJob") => ("/spec/jobTemplate/spec/template", Path::root().keys("spec.jobTemplate.spec.template")),
+        ("batch", "CronJob") => {
+            ("/spec/jobTemplate/spec/template", Path::root().keys("spec.jobTemplate.spec.template"))
+        }
         _ => return None,
     };
     let pod = object.json.pointer(pointer)?;

@@ -75,7 +75,8 @@ fn every_code_is_found_where_it_should_be_and_only_there() {
         let mut sections = sections(&text);
         for wanted in [true, false] {
             if !sections.iter().any(|s| s.wanted == wanted) {
-                let _ = writeln!(wrong, "{}: no section in which it is{} found", code.id, if wanted { "" } else { " not" });
+                let _ =
+                    writeln!(wrong, "{}: no section in which it is{} found", code.id, if wanted { "" } else { " not" });
             }
         }
         for section in &mut sections {

@@ -1,6 +1,9 @@
 //! The tree of verbs.
 
+pub(crate) mod analyze;
+pub(crate) mod check;
 pub(crate) mod demo;
+pub(crate) mod inject;
 pub(crate) mod install;
 pub(crate) mod local;
 pub(crate) mod logs;
@@ -44,11 +47,15 @@ pub(crate) enum Verb {
     /// A mesh on this machine: each pod is a network namespace with real processes.
     Local(local::Args),
     Viz(viz::Args),
+    Inject(inject::Args),
+    Uninject(inject::UninjectArgs),
     #[command(visible_alias = "ps")]
     ProxyStatus(proxy_status::Args),
     #[command(visible_alias = "pc")]
     ProxyConfig(proxy_config::Args),
     Logs(logs::Args),
+    Analyze(analyze::Args),
+    Check(check::Args),
     Demo(demo::Args),
     Version(version::Args),
     /// Prints a completion script: `leno completion bash > /etc/bash_completion.d/leno`.
@@ -100,6 +107,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Local(args) => local::run(args, &globals),
         Verb::Viz(args) => viz::run(args, &globals),
         Verb::Logs(args) => logs::run(&args, &globals),
+        Verb::Analyze(args) => analyze::run(&args, &globals),
+        Verb::Check(args) => check::run(&args, &globals),
+        Verb::Inject(args) => inject::run(&args),
+        Verb::Uninject(args) => inject::run_uninject(&args),
         Verb::Demo(args) => demo::run(&args, &globals),
         Verb::ProxyStatus(args) => proxy_status::run(&args, &globals),
         Verb::ProxyConfig(args) => proxy_config::run(&args, &globals),

@@ -85,8 +85,11 @@ fn parse(document: &str) -> Result<Vec<Node>, Fault> {
     })
 }
 
-/// The one value of a text inside another (`mesh.yaml` in a `ConfigMap`), an empty object where it is empty.
-pub(crate) fn value(text: &str) -> Result<(Value, Lines), (u32, String)> {
+/// The one value of a text, such as `mesh.yaml` in a `ConfigMap`, read as kubectl reads; an empty object where it is empty.
+///
+/// # Errors
+/// Line and reason.
+pub fn value(text: &str) -> Result<(Value, Lines), (u32, String)> {
     let nodes = tree::parse(text).map_err(|fault| (fault.line, fault.message))?;
     Ok(match nodes.into_iter().next() {
         Some(node) if !node.value.is_null() => (node.value, node.lines),

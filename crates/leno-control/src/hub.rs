@@ -159,13 +159,16 @@ impl Hub {
                 if changed {
                     self.metrics.config_event(&key.kind, event);
                 }
-                for message in &status.messages {
+                let said = state.objects.get(&key) == Some(&status);
+                for message in status.messages.iter().filter(|_| !said) {
                     tracing::warn!("{message}");
                 }
                 let urgent = changed && URGENT.contains(&key.kind.as_str());
                 state.objects.insert(key, status);
                 urgent
             }
+            // Seen again for a part that is none of ours, such as its own status.
+            Change::Refused { key, status } if state.objects.get(&key) == Some(&status) => false,
             Change::Refused { key, status } => {
                 let last_good = state.world.has(&key);
                 let kept = if last_good { "; its last good version stays in force" } else { "" };

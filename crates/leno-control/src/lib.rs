@@ -18,4 +18,5 @@ pub mod kube;
 pub mod metrics;
 pub mod serve;
 pub mod source;
+pub mod webhook;
 pub mod world;

@@ -35,9 +35,9 @@ pub struct Listeners {
 pub async fn serve(listeners: Listeners, app: App) {
     let app = Arc::new(app);
     tokio::join!(
-        server::run(listeners.admin, Arc::clone(&app), admin),
-        server::run(listeners.status, Arc::clone(&app), status),
-        server::run(listeners.health, Arc::clone(&app), health),
-        server::run(listeners.metrics, app, metrics),
+        server::run(listeners.admin, Arc::clone(&app), |app, ask| async move { admin(&app, &ask) }),
+        server::run(listeners.status, Arc::clone(&app), |app, ask| async move { status(&app, &ask).await }),
+        server::run(listeners.health, Arc::clone(&app), |app, ask| async move { health(&app, &ask) }),
+        server::run(listeners.metrics, app, |app, ask| async move { metrics(&app, &ask) }),
     );
 }

@@ -2,6 +2,7 @@
 
 mod run;
 mod settings;
+mod wait;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -96,6 +97,12 @@ enum Verb {
     Run,
     /// Send this pod's traffic through the proxy, by NAT rules in the current network namespace.
     Init(init::InitArgs),
+    /// Wait until the proxy of this pod is ready: what holds the application back where sidecars are not native.
+    Wait {
+        /// For how long, in seconds.
+        #[arg(long, default_value_t = 600)]
+        timeout: u64,
+    },
     /// Print the version.
     Version,
 }
@@ -111,6 +118,7 @@ pub fn main() -> ExitCode {
     match Args::parse().verb {
         Verb::Run => outcome(run_proxy()),
         Verb::Init(args) => outcome(init::run(&args).map_err(Into::into)),
+        Verb::Wait { timeout } => outcome(wait::run(std::time::Duration::from_secs(timeout))),
         Verb::Version => {
             println!("leno-proxy {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS

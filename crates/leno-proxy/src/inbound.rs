@@ -289,7 +289,11 @@ impl Arrived {
     }
 
     fn protocol(&self) -> Protocol {
-        self.own.port(self.downstream.dialled.port()).map_or(Protocol::Auto, |p| p.protocol)
+        let port = self.downstream.dialled.port();
+        if self.path.app.settings.opaque_ports.iter().any(|range| range.contains(&port)) {
+            return Protocol::Tcp;
+        }
+        self.own.port(port).map_or(Protocol::Auto, |p| p.protocol)
     }
 
     fn admit_plain(&self) -> Result<(), Reason> {

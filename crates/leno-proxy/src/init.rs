@@ -133,7 +133,11 @@ fn check(plan: &Plan, backend: Backend) -> Result<(), InitError> {
         Backend::Nft => nft::check(plan),
         Backend::Iptables => iptables::check(plan),
         Backend::Auto => match nft::check(plan) {
-            Err(why) if why.leaves_doubt() => iptables::check(plan).map_err(|_| why),
+            // Without `nft`, iptables alone knows what is wrong.
+            Err(why) if why.leaves_doubt() => iptables::check(plan).map_err(|e| match why {
+                InitError::NoProgram { .. } if !matches!(e, InitError::NoProgram { .. }) => e,
+                why => why,
+            }),
             done => done,
         },
     }

@@ -3,7 +3,8 @@
 //! [`boot`] reads the settings and wires the parts; [`discovery`] knows what the pod dials and what the pod itself is;
 //! [`identity`] holds the certificate. A connection enters at [`outbound`] or [`inbound`], is told apart by [`detect`],
 //! and goes through [`http`] or [`tcp`] to an endpoint that [`cluster`] chose. [`telemetry`] counts it, [`admin`] shows
-//! it, and [`init`] sets up the interception that brings it here.
+//! it, [`probe`] asks the application
+//! how it is, and [`init`] sets up the interception that brings it here.
 
 pub mod admin;
 pub mod boot;
@@ -17,6 +18,7 @@ pub mod identity;
 pub mod inbound;
 pub mod init;
 pub mod outbound;
+pub mod probe;
 pub mod tcp;
 pub mod telemetry;
 pub mod tls;

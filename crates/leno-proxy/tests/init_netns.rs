@@ -5,6 +5,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -23,6 +24,36 @@ fn nftables_redirects_both_ways_and_keeps_the_original_destination() {
 #[test]
 fn iptables_redirects_both_ways_and_keeps_the_original_destination() {
     in_namespace("scene_redirects", "iptables");
+}
+
+/// Such a kernel cannot be had here: a program that says what iptables says on it stands in for the usual one.
+#[test]
+fn without_nftables_in_the_kernel_legacy_iptables_writes_the_rules() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let said = "iptables v1.8.9 (nf_tables): Could not fetch rule set generation id: Invalid argument";
+    for name in ["iptables", "iptables-restore", "ip6tables", "ip6tables-restore"] {
+        let file = folder.path().join(name);
+        std::fs::write(&file, format!("#!/bin/sh\necho '{said}' >&2\nexit 4\n")).expect("write a program");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("make it one");
+    }
+    let rules = "\"$0\" init --backend iptables && \"$0\" init --backend iptables --check && \
+                 iptables-legacy-save -t nat && \"$0\" init --backend iptables --clean && \
+                 ! \"$0\" init --backend iptables --check";
+    let mut command = Command::new("unshare");
+    if !is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    let path = format!("{}:{}:/usr/sbin:/sbin", folder.path().display(), std::env::var("PATH").unwrap_or_default());
+    // The lock of the legacy tables is a file, which others may own.
+    let output = command
+        .args(["--net", "--", "/bin/sh", "-c", rules, LENO_PROXY])
+        .env("PATH", path)
+        .env("XTABLES_LOCKFILE", folder.path().join("lock"))
+        .output()
+        .expect("`unshare` of util-linux is installed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("-A LENO_OUTBOUND -p tcp -j REDIRECT --to-ports 15001"), "{text}");
 }
 
 #[test]

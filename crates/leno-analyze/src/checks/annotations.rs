@@ -135,7 +135,9 @@ fn deprecated(out: &mut Report, object: &Object, at: &Path, annotations: &Labels
     for (key, instead) in DEPRECATED {
         // Who has both keeps the old one for old meshes.
         if annotations.contains_key(*key) && !(*key == INJECT && labels.contains_key(INJECT)) {
-            let message = format!("Annotation {key:?} has been deprecated in favor of {instead} and may not work in future versions.");
+            let message = format!(
+                "Annotation {key:?} has been deprecated in favor of {instead} and may not work in future versions."
+            );
             out.add(&DEPRECATED_ISTIO, object, &at.key(key), message);
         }
     }
@@ -160,15 +162,16 @@ fn invalid(out: &mut Report, object: &Object, path: &Path, key: &str, value: &st
 
 /// Why a value cannot be read.
 fn problem(key: &str, value: &str) -> Option<String> {
-    let one_of = |words: &[&str]| {
-        (!words.contains(&value)).then(|| format!("`{value}` is none of {}", words.join(", ")))
-    };
+    let one_of =
+        |words: &[&str]| (!words.contains(&value)).then(|| format!("`{value}` is none of {}", words.join(", ")));
     let each = |is_good: fn(&str) -> bool, what: &str| {
         let bad = value.split(',').map(str::trim).find(|item| !item.is_empty() && !is_good(item));
         bad.map(|item| format!("`{item}` is not {what}"))
     };
     match key {
-        "sidecar.istio.io/inject" => one_of(&["true", "false", "y", "n", "yes", "no", "on", "off", "enabled", "disabled"]),
+        "sidecar.istio.io/inject" => {
+            one_of(&["true", "false", "y", "n", "yes", "no", "on", "off", "enabled", "disabled"])
+        }
         "linkerd.io/inject" => one_of(&["enabled", "disabled", "ingress"]),
         "sidecar.istio.io/rewriteAppHTTPProbers"
         | "sidecar.istio.io/nativeSidecar"
@@ -177,7 +180,10 @@ fn problem(key: &str, value: &str) -> Option<String> {
         | "config.beta.linkerd.io/proxy-enable-native-sidecar" => one_of(&["true", "false"]),
         "config.linkerd.io/proxy-await" => one_of(&["enabled", "disabled"]),
         "traffic.sidecar.istio.io/includeInboundPorts" | "traffic.sidecar.istio.io/includeOutboundPorts"
-            if value == "*" => None,
+            if value == "*" =>
+        {
+            None
+        }
         "traffic.sidecar.istio.io/includeInboundPorts"
         | "traffic.sidecar.istio.io/includeOutboundPorts"
         | "traffic.sidecar.istio.io/excludeInboundPorts"

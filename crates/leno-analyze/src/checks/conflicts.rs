@@ -96,7 +96,8 @@ fn virtual_services(set: &Set<'_>, out: &mut Report) {
 fn destination_rules(set: &Set<'_>, out: &mut Report) {
     let mut by_host: BTreeMap<(&str, String), Vec<&Object>> = BTreeMap::new();
     for object in set.destination_rules() {
-        let (Some(host), Some(_)) = (text(&object.json, "/spec/host"), object.json.pointer("/spec/trafficPolicy")) else {
+        let (Some(host), Some(_)) = (text(&object.json, "/spec/host"), object.json.pointer("/spec/trafficPolicy"))
+        else {
             continue;
         };
         // One for some clients only is no rival of one for all.

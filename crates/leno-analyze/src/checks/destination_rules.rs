@@ -67,7 +67,8 @@ pub(super) fn check(set: &Set<'_>, out: &mut Report) {
         let Some(host) = text(&object.json, "/spec/host").filter(|h| !h.is_empty()) else { continue };
         certificates(out, object, host);
         if !set.host_exists(host, object.namespace()) {
-            let message = format!("The host {host} defined in the DestinationRule does not match any services in the mesh.");
+            let message =
+                format!("The host {host} defined in the DestinationRule does not match any services in the mesh.");
             out.at(&UNKNOWN_HOST, object, "spec.host", message);
         }
         subsets(set, out, object, host);

@@ -106,8 +106,10 @@ fn bound(set: &Set<'_>, out: &mut Report, object: &Object) {
             .map(|host| host.rsplit('/').next().unwrap_or(host))
             .collect();
         let hosts = texts(&object.json, "/spec/hosts");
-        let missing: Vec<&str> =
-            hosts.into_iter().filter(|host| !taken.iter().any(|t| host_covers(t, host) || host_covers(host, t))).collect();
+        let missing: Vec<&str> = hosts
+            .into_iter()
+            .filter(|host| !taken.iter().any(|t| host_covers(t, host) || host_covers(host, t)))
+            .collect();
         if !missing.is_empty() {
             let message = format!(
                 "one or more host {} defined in VirtualService {}/{} not found in Gateway {}/{}.",
@@ -163,7 +165,9 @@ fn pods(set: &Set<'_>, out: &mut Report, object: &Object) {
 }
 
 fn credential(set: &Set<'_>, out: &mut Report, object: &Object, server: &Value, at: &Path, spaces: &BTreeSet<&str>) {
-    let Some(name) = text(server, "/tls/credentialName").filter(|n| !n.is_empty() && !n.contains("://")) else { return };
+    let Some(name) = text(server, "/tls/credentialName").filter(|n| !n.is_empty() && !n.contains("://")) else {
+        return;
+    };
     let path = at.keys("tls.credentialName");
     let secret = set.of("", "Secret").find(|s| s.name == name && spaces.contains(s.namespace()));
     // Without any Secret at hand, reading them was probably not allowed.

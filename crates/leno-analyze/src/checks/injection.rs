@@ -158,10 +158,12 @@ fn namespace(set: &Set<'_>, out: &mut Report, object: &Object) {
     }
     let enforced = labels.get("pod-security.kubernetes.io/enforce").map(String::as_str);
     let injected = injection == Some("enabled")
-        || injection.is_none() && (revision.is_some() || matches!(linkerd.map(String::as_str), Some("enabled" | "ingress")));
+        || injection.is_none()
+            && (revision.is_some() || matches!(linkerd.map(String::as_str), Some("enabled" | "ingress")));
     if let (true, Some(level @ ("baseline" | "restricted"))) = (injected, enforced) {
-        let message =
-            format!("Pods with a sidecar are refused here: Pod Security {level:?} forbids NET_ADMIN, which interception needs.");
+        let message = format!(
+            "Pods with a sidecar are refused here: Pod Security {level:?} forbids NET_ADMIN, which interception needs."
+        );
         out.add(&POD_SECURITY, object, &label_path("pod-security.kubernetes.io/enforce"), message);
     }
 }
@@ -175,7 +177,8 @@ fn disagreement(out: &mut Report, object: &Object, istio: Option<&String>, linke
     let yes = |v: &str| matches!(v, "true" | "enabled" | "ingress");
     let no = |v: &str| matches!(v, "false" | "disabled");
     if yes(istio) && no(linkerd) || no(istio) && yes(linkerd) {
-        let message = format!("Istio's way to ask for a sidecar says {istio:?} and linkerd.io/inject {linkerd:?}: a no wins.");
+        let message =
+            format!("Istio's way to ask for a sidecar says {istio:?} and linkerd.io/inject {linkerd:?}: a no wins.");
         out.at(&DIALECTS_DISAGREE, object, "metadata", message);
     }
 }

@@ -25,13 +25,15 @@ static CUT_OFF: Code = Code {
 pub(super) fn check(set: &Set<'_>, out: &mut Report) {
     let policies: Vec<&Object> = set.of("networking.k8s.io", "NetworkPolicy").filter(|p| bounds_egress(p)).collect();
     for (index, policy) in policies.iter().enumerate() {
-        let pods = set.templates().filter(|w| w.namespace() == policy.namespace() && set.is_meshed(w) && !w.has_ended());
+        let pods =
+            set.templates().filter(|w| w.namespace() == policy.namespace() && set.is_meshed(w) && !w.has_ended());
         let selector = &policy.json["spec"]["podSelector"];
         // What any of the policies that select a pod allows is allowed. The first of them is named.
         let cut_off = pods.filter(|w| selects(selector, &w.labels)).find(|w| {
-            let mut of_pod = policies.iter().enumerate().filter(|(_, p)| {
-                p.namespace() == w.namespace() && selects(&p.json["spec"]["podSelector"], &w.labels)
-            });
+            let mut of_pod = policies
+                .iter()
+                .enumerate()
+                .filter(|(_, p)| p.namespace() == w.namespace() && selects(&p.json["spec"]["podSelector"], &w.labels));
             of_pod.clone().next().is_some_and(|(first, _)| first == index)
                 && !of_pod.any(|(_, p)| list(&p.json, "/spec/egress").iter().any(|rule| allows(set, rule)))
         });

@@ -51,8 +51,9 @@ fn webhook(set: &Set<'_>, out: &mut Report, object: &Object) {
         let service = |key: &str| text(webhook, &format!("/clientConfig/service/{key}"));
         let (Some(namespace), Some(service)) = (service("namespace"), service("name")) else { continue };
         if of_a_mesh && !set.has("", "Service", namespace, service) {
-            let message =
-                format!("The webhook {name} refers to a control plane service that does not exist: {namespace}/{service}.");
+            let message = format!(
+                "The webhook {name} refers to a control plane service that does not exist: {namespace}/{service}."
+            );
             out.add(&WEBHOOK, object, &Path::root().key("webhooks").index(index), message);
         }
     }

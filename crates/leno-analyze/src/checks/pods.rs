@@ -107,7 +107,8 @@ fn network_word<'c>(container: &Container<'c>) -> Option<&'c str> {
     let mut all = texts(container.json, "/command");
     all.extend(texts(container.json, "/args"));
     all.into_iter().find_map(|line| {
-        let words = line.split(|c: char| c.is_whitespace() || matches!(c, ';' | '|' | '&' | '(' | ')' | '`' | '"' | '\''));
+        let words =
+            line.split(|c: char| c.is_whitespace() || matches!(c, ';' | '|' | '&' | '(' | ')' | '`' | '"' | '\''));
         words.into_iter().find(|word| {
             let program = word.rsplit('/').next().unwrap_or(word);
             PROGRAMS.contains(&program) || word.contains("http://") || word.contains("https://")
@@ -115,5 +116,16 @@ fn network_word<'c>(container: &Container<'c>) -> Option<&'c str> {
     })
 }
 
-const PROGRAMS: &[&str] =
-    &["curl", "wget", "nc", "ncat", "pg_isready", "psql", "mysql", "mysqladmin", "redis-cli", "grpcurl", "wait-for-it.sh"];
+const PROGRAMS: &[&str] = &[
+    "curl",
+    "wget",
+    "nc",
+    "ncat",
+    "pg_isready",
+    "psql",
+    "mysql",
+    "mysqladmin",
+    "redis-cli",
+    "grpcurl",
+    "wait-for-it.sh",
+];

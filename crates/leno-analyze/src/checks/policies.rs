@@ -148,11 +148,11 @@ fn peer_authentications(set: &Set<'_>, out: &mut Report) {
     }
     for (index, object) in narrow.iter().enumerate() {
         let says = |o: &Object| (o.json.pointer("/spec/mtls").cloned(), o.json.pointer("/spec/portLevelMtls").cloned());
-        let rivals = narrow.iter().take(index).filter(|o| o.namespace() == object.namespace() && says(o) != says(object));
+        let rivals =
+            narrow.iter().take(index).filter(|o| o.namespace() == object.namespace() && says(o) != says(object));
         for rival in rivals {
-            let both = |w: &&Workload<'_>| {
-                w.namespace() == object.namespace() && selects(&selector_of(rival), &w.labels)
-            };
+            let both =
+                |w: &&Workload<'_>| w.namespace() == object.namespace() && selects(&selector_of(rival), &w.labels);
             if let Some(workload) = selected(set, object).into_iter().find(both) {
                 let message = format!(
                     "{} selects {} too and says something else: only the oldest holds.",

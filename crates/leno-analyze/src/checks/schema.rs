@@ -203,13 +203,16 @@ fn old_version(out: &mut Report, object: &Object) {
         "security.istio.io/v1beta1" => Some("security.istio.io/v1"),
         "telemetry.istio.io/v1alpha1" => Some("telemetry.istio.io/v1"),
         "gateway.networking.k8s.io/v1beta1" | "gateway.networking.k8s.io/v1alpha2" => {
-            ["Gateway", "GatewayClass", "HTTPRoute", "GRPCRoute"].contains(&kind).then_some("gateway.networking.k8s.io/v1")
+            ["Gateway", "GatewayClass", "HTTPRoute", "GRPCRoute"]
+                .contains(&kind)
+                .then_some("gateway.networking.k8s.io/v1")
         }
         "discovery.k8s.io/v1beta1" => Some("discovery.k8s.io/v1"),
         _ => None,
     };
     if let Some(instead) = instead {
-        let message = format!("{} has been replaced by {instead}.", text(&object.json, "/apiVersion").unwrap_or_default());
+        let message =
+            format!("{} has been replaced by {instead}.", text(&object.json, "/apiVersion").unwrap_or_default());
         out.at(&OLD_VERSION, object, "apiVersion", message);
     }
 }

@@ -10,13 +10,8 @@ use crate::finding::Report;
 use crate::json::{labels, list, names, text};
 use crate::set::{Set, Workload};
 
-pub(super) const CODES: &[&Code] = &[
-    &SIDECARS_OVERLAP,
-    &SIDECARS_WIDE,
-    &TELEMETRY_PROVIDER,
-    &TELEMETRIES_OVERLAP,
-    &TELEMETRIES_WIDE,
-];
+pub(super) const CODES: &[&Code] =
+    &[&SIDECARS_OVERLAP, &SIDECARS_WIDE, &TELEMETRY_PROVIDER, &TELEMETRIES_OVERLAP, &TELEMETRIES_WIDE];
 
 /// Sidecars that select the same pod.
 static SIDECARS_OVERLAP: Code = Code {
@@ -69,7 +64,9 @@ pub(super) fn check(set: &Set<'_>, out: &mut Report) {
     conflicts(set, out, &sidecars, ("Sidecars", "/spec/workloadSelector/labels"), &SIDECARS_OVERLAP, &SIDECARS_WIDE);
     let words = ("Telemetries", "/spec/selector/matchLabels");
     conflicts(set, out, &telemetries, words, &TELEMETRIES_OVERLAP, &TELEMETRIES_WIDE);
-    let by_default = set.of("", "ConfigMap").any(|map| text(&map.json, "/data/mesh").is_some_and(|m| m.contains("defaultProviders")));
+    let by_default = set
+        .of("", "ConfigMap")
+        .any(|map| text(&map.json, "/data/mesh").is_some_and(|m| m.contains("defaultProviders")));
     for object in telemetries.into_iter().filter(|_| !by_default) {
         let bare = list(&object.json, "/spec/accessLogging")
             .iter()
@@ -116,8 +113,11 @@ fn conflicts(
                 all.iter().filter(|(o, l)| !std::ptr::eq(*o, *object) && !l.is_empty()).collect();
             let shared = |w: &&Workload<'_>| rivals.iter().any(|(_, l)| selects(l, &w.labels));
             let Some(workload) = set.selected(namespace, own).filter(|w| !w.is_owned).find(shared) else { continue };
-            let who: Vec<&str> =
-                all.iter().filter(|(_, l)| !l.is_empty() && selects(l, &workload.labels)).map(|(o, _)| o.name.as_str()).collect();
+            let who: Vec<&str> = all
+                .iter()
+                .filter(|(_, l)| !l.is_empty() && selects(l, &workload.labels))
+                .map(|(o, _)| o.name.as_str())
+                .collect();
             let message = format!(
                 "The {words} {} in namespace {namespace:?} select the same workload pod {:?}, which can lead to undefined \
                  behavior.",

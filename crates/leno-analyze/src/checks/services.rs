@@ -174,7 +174,8 @@ fn headless(set: &Set<'_>, out: &mut Report, service: &Service<'_>) {
             Some(IntOrString::Text(_)) => set.behind(service).filter_map(|w| w.target(port)).collect(),
         };
         if let Some(target) = targets.iter().find(|t| **t != port.port) {
-            let message = format!("The headless service has port {} for target port {target}: nothing maps it.", port.port);
+            let message =
+                format!("The headless service has port {} for target port {target}: nothing maps it.", port.port);
             out.add(&HEADLESS_PORT, service.object, &port_path(index).key("targetPort"), message);
         }
     }

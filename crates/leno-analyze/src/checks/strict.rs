@@ -180,5 +180,6 @@ fn backends(object: &Object) -> Vec<(Path, String)> {
 /// By the label that all common ones carry.
 fn is_ingress_controller(workload: &Workload<'_>) -> bool {
     let name = workload.labels.get("app.kubernetes.io/name").map_or("", String::as_str);
-    ["ingress-nginx", "nginx-ingress", "traefik", "haproxy-ingress", "kubernetes-ingress", "contour", "kong"].contains(&name)
+    ["ingress-nginx", "nginx-ingress", "traefik", "haproxy-ingress", "kubernetes-ingress", "contour", "kong"]
+        .contains(&name)
 }

@@ -86,9 +86,9 @@ fn covers(wide: &Value, narrow: &Value) -> bool {
         // Cases differ: only the same text with the same reading is surely covered.
         "uri" if ignores_case(wide) != ignores_case(narrow) => false,
         "uri" | "scheme" | "method" | "authority" => narrow.get(key).is_some_and(|n| string_covers(condition, n)),
-        "headers" | "queryParams" => each(condition, |name, c| {
-            narrow.get(key).and_then(|n| n.get(name)).is_some_and(|n| string_covers(c, n))
-        }),
+        "headers" | "queryParams" => {
+            each(condition, |name, c| narrow.get(key).and_then(|n| n.get(name)).is_some_and(|n| string_covers(c, n)))
+        }
         "sourceLabels" => each(condition, |name, c| narrow.get(key).and_then(|n| n.get(name)) == Some(c)),
         "gateways" | "sniHosts" | "destinationSubnets" => {
             let (wide, narrow) = (list(condition, ""), narrow.get(key).map(|n| list(n, "")).unwrap_or_default());

@@ -44,7 +44,8 @@ pub(super) async fn start(settings: Settings) -> anyhow::Result<App> {
     let mut tasks = JoinSet::new();
     monitor(monitoring, &hub, &proxies, &ready, &drain, &mut tasks);
 
-    // A pod's name may come again, in a StatefulSet: chance tells this process from its forerunner.
+    // A container that is started again is the same holder: its forerunner is dead. Outside of a cluster the number tells
+    // processes apart.
     let me = format!("{}_{}", cluster.pod_name, std::process::id());
     let lease = format!("leno-control-leader{}", cluster.suffix());
     let (election, leads) = Election::new(client.clone(), &cluster.namespace, lease, me);
@@ -63,9 +64,11 @@ pub(super) async fn start(settings: Settings) -> anyhow::Result<App> {
     let (batches, batches_inbox) = mpsc::channel(BATCHES);
     tasks.spawn(until(drain.clone(), feed.follow(inbox, batches)));
 
-    // JOIN (main, with helper C's crates/leno-control/src/webhook): serve the webhooks before readiness is said:
+    // JOIN (main, with helper C's crates/leno-control/src/webhook and helper D's Values): serve the webhooks before
+    // readiness is said. `values` (taken before `feed.follow`) is the text of key `values`, and tells when it changes.
     //   let tls = certificate.server(&[b"h2", b"http/1.1"])?;
-    //   let injector = Arc::new(webhook::Injector::new(settings, Arc::clone(&namespaces) /* Namespaces::get(name) */));
+    //   let known = Arc::clone(&namespaces);
+    //   let injector = Arc::new(webhook::Injector::new(settings_of(&values.borrow()), context(&settings), move |ns| known.get(ns)));
     //   tasks.spawn(webhook::serve(cluster.webhooks, tls, injector, drain.clone()));
 
     let xds = listen(settings.listen).await?;

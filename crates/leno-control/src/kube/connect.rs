@@ -55,12 +55,6 @@ fn chance() -> u8 {
     byte[0]
 }
 
-/// Whether the API answered with this HTTP status.
-#[must_use]
-pub fn is_status(error: &kube::Error, code: u16) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == code)
-}
-
 /// An error in one line, its causes included: the client's own words hide them.
 #[must_use]
 pub fn words(error: &(dyn std::error::Error + 'static)) -> String {

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use leno_config::LowerContext;
-use tokio::sync::mpsc;
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
 
 use super::kinds::KINDS;
 use super::namespaces::Namespaces;
@@ -80,6 +81,8 @@ pub struct Feed {
     pub namespaces: Arc<Namespaces>,
     /// States that objects say of themselves.
     pub reports: Arc<Reports>,
+    /// Key `values` of the `ConfigMap` `leno`, what the injector goes by; empty before it is seen, and kept when it goes.
+    pub values: watch::Sender<String>,
 }
 
 impl Feed {
@@ -93,6 +96,7 @@ impl Feed {
             definitions_listed: false,
             namespaces: Arc::default(),
             reports: Arc::default(),
+            values: watch::channel(String::new()).0,
         }
     }
 
@@ -140,6 +144,14 @@ impl Feed {
         let key = key_of(&object);
         if KINDS[at].kind == "Namespace" {
             self.namespaces.set(&object);
+        }
+        if let Some(values) = object.json.pointer("/data/values").and_then(Value::as_str)
+            && KINDS[at].kind == "ConfigMap"
+        {
+            let is_news = *self.values.borrow() != values;
+            if is_news {
+                self.values.send_replace(values.to_owned());
+            }
         }
         let known = &mut self.kinds[at];
         if let Some(listing) = &mut known.listing {

@@ -137,12 +137,12 @@ impl Definitions {
         let (mut unread, mut listed, mut told) = (BTreeSet::new(), false, false);
         loop {
             let event = tokio::select! {
-                event = events.next() => event,
-                () = tokio::time::sleep(AGAIN), if !unread.is_empty() => Some(Ok(Event::InitDone)),
+                Some(event) = events.next() => Some(event),
+                () = tokio::time::sleep(AGAIN), if !unread.is_empty() => None,
                 () = self.news.closed() => return,
             };
             match event {
-                None => return,
+                None => {}
                 Some(Err(error)) => complaint.about("CustomResourceDefinition", &error),
                 Some(Ok(Event::Init)) => listing.clear(),
                 Some(Ok(Event::InitApply(definition) | Event::Apply(definition))) => {

@@ -3,12 +3,22 @@
 use leno_core::names::{PROXY_UID, TOKEN_AUDIENCE, port};
 use serde_json::{Value, json};
 
+use super::sidecar::Sidecar;
 use super::traffic::Traffic;
-use super::{INIT_CONTAINER, InjectSettings, PROXY_CONTAINER, ROOT_CONFIG_MAP};
+use super::{INIT_CONTAINER, InjectSettings, PROXY_CONTAINER, ROOT_CONFIG_MAP, probes};
+
+/// How the proxy learns of the application's probes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AppProbes {
+    /// It does them itself; the originals by path.
+    Rewritten(serde_json::Map<String, Value>),
+    /// It lets them pass from the node.
+    Admitted(Value),
+}
 
 /// The init container that redirects the pod's traffic, as root with `NET_ADMIN`, and ends.
 #[must_use]
-pub fn init(settings: &InjectSettings, traffic: &Traffic) -> Value {
+pub fn init(settings: &InjectSettings, sidecar: &Sidecar, traffic: &Traffic) -> Value {
     let mut command = vec![settings.program.clone(), "init".into()];
     match settings.socket_mark {
         Some(mark) => command.extend(["--mark".into(), mark.to_string()]),
@@ -27,28 +37,31 @@ pub fn init(settings: &InjectSettings, traffic: &Traffic) -> Value {
     flag("exclude-outbound-ports", &traffic.exclude_outbound_ports);
     flag("include-outbound-ip-ranges", &include(&traffic.include_outbound_ranges));
     flag("exclude-outbound-ip-ranges", &traffic.exclude_outbound_ranges);
-    json!({
+    let mut container = json!({
         "name": INIT_CONTAINER,
-        "image": settings.image,
+        "image": sidecar.image,
         "command": command,
         "securityContext": {
-            "runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": false,
-            "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": false,
-            "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]},
+            "runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": false, "privileged": false,
+            "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+            "capabilities": {"drop": ["ALL"], "add": settings.init_capabilities},
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
-    })
+    });
+    common(&mut container, sidecar);
+    container
 }
 
-/// The sidecar: a native one (init container that stays), so that it is up before the app and goes after it.
+/// The sidecar. A native one is an init container that stays: up before the application and gone after it. Else it is a
+/// container, which holds the application back by its hook if that is asked for.
 #[must_use]
-pub fn proxy(settings: &InjectSettings, traffic: &Traffic, probes: &Value) -> Value {
+pub fn proxy(settings: &InjectSettings, sidecar: &Sidecar, probes: &AppProbes) -> Value {
     let ready = json!({"path": "/healthz/ready", "port": port::HEALTH});
-    json!({
+    let mut container = json!({
         "name": PROXY_CONTAINER,
-        "image": settings.image,
+        "image": sidecar.image,
         "command": [settings.program, "run"],
-        "restartPolicy": "Always",
-        "env": environment(settings, traffic, probes),
+        "env": environment(settings, sidecar, probes),
         "ports": [{"name": "http-envoy-prom", "containerPort": port::METRICS, "protocol": "TCP"}],
         "securityContext": security(settings),
         "startupProbe": {"httpGet": ready, "periodSeconds": 1, "timeoutSeconds": 3, "failureThreshold": 600},
@@ -57,7 +70,31 @@ pub fn proxy(settings: &InjectSettings, traffic: &Traffic, probes: &Value) -> Va
             {"name": TOKEN_VOLUME, "mountPath": "/var/run/secrets/tokens"},
             {"name": ROOT_VOLUME, "mountPath": "/var/run/secrets/istio"},
         ],
-    })
+    });
+    if sidecar.native {
+        container["restartPolicy"] = json!("Always");
+    } else if sidecar.hold {
+        // The node starts the next container after this hook's end.
+        container["lifecycle"] = json!({"postStart": {"exec": {"command": [settings.program, "wait"]}}});
+    }
+    common(&mut container, sidecar);
+    container
+}
+
+/// Requests, limits and the way to get the image.
+fn common(container: &mut Value, sidecar: &Sidecar) {
+    if let Some(policy) = &sidecar.pull_policy {
+        container["imagePullPolicy"] = json!(policy);
+    }
+    let mut resources = json!({});
+    for (key, map) in [("requests", &sidecar.resources.requests), ("limits", &sidecar.resources.limits)] {
+        if !map.is_empty() {
+            resources[key] = json!(map);
+        }
+    }
+    if resources.as_object().is_some_and(|r| !r.is_empty()) {
+        container["resources"] = resources;
+    }
 }
 
 /// The token for the control plane and the mesh's root certificate.
@@ -74,26 +111,44 @@ pub fn volumes() -> Vec<Value> {
     ]
 }
 
-fn environment(settings: &InjectSettings, traffic: &Traffic, probes: &Value) -> Vec<Value> {
+fn environment(settings: &InjectSettings, sidecar: &Sidecar, probes: &AppProbes) -> Vec<Value> {
     let field = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
-    let plain = |name: &str, value: &str| json!({"name": name, "value": value});
+    // Kubernetes expands `$(NAME)` in values, and takes `$$` for `$`.
+    let plain = |name: &str, value: &str| json!({"name": name, "value": value.replace('$', "$$")});
     let mut env = vec![
         field("POD_NAME", "metadata.name"),
         field("POD_NAMESPACE", "metadata.namespace"),
-        field("INSTANCE_IP", "status.podIP"),
-        field("HOST_IP", "status.hostIP"),
+        field("INSTANCE_IP", "status.podIPs"),
         field("SERVICE_ACCOUNT", "spec.serviceAccountName"),
         plain("TRUST_DOMAIN", &settings.trust_domain),
         plain("LENO_CONTROL_ADDRESS", &settings.control_address),
         plain("LENO_TOKEN_FILE", "/var/run/secrets/tokens/istio-token"),
         plain("LENO_ROOT_CERT_FILE", "/var/run/secrets/istio/root-cert.pem"),
-        plain("LENO_CERT_TTL", traffic.cert_ttl.as_deref().unwrap_or(&settings.cert_ttl)),
-        plain("LENO_LOG", traffic.log_level.as_deref().unwrap_or(&settings.log_level)),
-        plain("LENO_PROBES", &probes.to_string()),
+        plain("LENO_CERT_TTL", &sidecar.cert_ttl),
+        plain("LENO_LOG", &sidecar.log_level),
+        plain("LENO_LOG_FORMAT", &sidecar.log_format),
+        plain("LENO_DRAIN", &sidecar.drain),
     ];
+    if let Some(workers) = sidecar.workers {
+        env.push(plain("LENO_WORKERS", &workers.to_string()));
+    }
+    if !sidecar.opaque_ports.is_empty() {
+        env.push(plain("LENO_OPAQUE_PORTS", &sidecar.opaque_ports.join(",")));
+    }
+    match probes {
+        AppProbes::Rewritten(originals) if originals.is_empty() => {}
+        AppProbes::Rewritten(originals) => {
+            env.push(plain(probes::ENV, &Value::Object(originals.clone()).to_string()));
+        }
+        AppProbes::Admitted(declared) => {
+            env.push(field("HOST_IP", "status.hostIP"));
+            env.push(plain("LENO_PROBES", &declared.to_string()));
+        }
+    }
     if let Some(mark) = settings.socket_mark {
         env.push(plain("LENO_SOCKET_MARK", &mark.to_string()));
     }
+    env.extend(settings.env.iter().map(|(name, value)| plain(name, value)));
     env
 }
 
@@ -106,8 +161,9 @@ fn security(settings: &InjectSettings) -> Value {
         });
     }
     json!({
-        "runAsUser": PROXY_UID, "runAsGroup": PROXY_UID, "runAsNonRoot": true,
+        "runAsUser": PROXY_UID, "runAsGroup": PROXY_UID, "runAsNonRoot": true, "privileged": false,
         "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
     })
 }
 

@@ -9,20 +9,23 @@
 //! | Linkerd | annotation `linkerd.io/inject` on namespace or pod | `enabled`, `ingress` | `disabled` | the pod wins |
 //!
 //! Joined: a no of either dialect wins, then a yes of either, else nobody asked. So a pod is never meshed against the
-//! word of the configuration it came with. Before all that, pods that cannot have a sidecar are skipped: those in the
-//! host's network, those that have one already, and Kubernetes' own namespaces.
+//! word of the configuration it came with. Before all that, pods that have a sidecar already are skipped; after it, those
+//! that cannot have one: in the host's network or with a port of it, for Windows, and in Kubernetes' own namespaces and
+//! the control plane's.
 
 use serde_json::Value;
 
-use super::{InjectSettings, NamespaceMeta, PROXY_CONTAINER, PodMeta, STATUS_ANNOTATION};
+use super::{INIT_CONTAINER, InjectSettings, NamespaceMeta, PROXY_CONTAINER, PodMeta, STATUS_ANNOTATION};
 
 /// Inject, or why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Give it a sidecar.
     Inject,
-    /// Leave it, for this reason.
+    /// Leave it: it, or its namespace, does not ask for one, or asks for none.
     Skip(String),
+    /// It is asked for and cannot be, for this reason.
+    Impossible(String),
 }
 
 /// What one dialect says.
@@ -41,38 +44,69 @@ pub fn decide(
     settings: &InjectSettings,
     warnings: &mut Vec<String>,
 ) -> Verdict {
-    if let Some(reason) = impossible(pod, meta, namespace) {
+    if let Some(reason) = already(pod, meta) {
         return Verdict::Skip(reason);
     }
     let istio = istio(meta, namespace, settings, warnings);
     let linkerd = linkerd(meta, namespace, warnings);
     match (istio, linkerd) {
         (Word::No(reason), _) | (_, Word::No(reason)) => Verdict::Skip(reason),
-        (Word::Yes, _) | (_, Word::Yes) => Verdict::Inject,
+        (Word::Yes, _) | (_, Word::Yes) => {
+            impossible(pod, namespace, settings).map_or(Verdict::Inject, Verdict::Impossible)
+        }
         (Word::Silent, Word::Silent) => Verdict::Skip("neither the pod nor its namespace asks for a sidecar".into()),
     }
 }
 
-fn impossible(pod: &Value, meta: &PodMeta, namespace: &NamespaceMeta) -> Option<String> {
+fn already(pod: &Value, meta: &PodMeta) -> Option<String> {
+    if meta.annotations.contains_key(STATUS_ANNOTATION) {
+        return Some(format!("the pod has a sidecar already (annotation {STATUS_ANNOTATION})"));
+    }
+    [PROXY_CONTAINER, INIT_CONTAINER, "linkerd-proxy", "linkerd-init"]
+        .iter()
+        .find(|name| containers(&pod["spec"]).any(|c| c["name"].as_str() == Some(**name)))
+        .map(|name| format!("the pod has a container named {name} already"))
+}
+
+fn impossible(pod: &Value, namespace: &NamespaceMeta, settings: &InjectSettings) -> Option<String> {
     let spec = &pod["spec"];
     if spec["hostNetwork"].as_bool() == Some(true) {
         return Some("the pod uses the host's network (hostNetwork: true)".into());
     }
-    if meta.annotations.contains_key(STATUS_ANNOTATION) {
-        return Some(format!("the pod has a sidecar already (annotation {STATUS_ANNOTATION})"));
+    if is_windows(spec) {
+        return Some("the pod is for Windows, where traffic cannot be redirected".into());
     }
-    let named = |list: &str, name: &str| {
-        spec[list].as_array().is_some_and(|items| items.iter().any(|c| c["name"].as_str() == Some(name)))
-    };
-    for name in [PROXY_CONTAINER, "linkerd-proxy"] {
-        if named("containers", name) || named("initContainers", name) {
-            return Some(format!("the pod has a container named {name} already"));
+    for container in containers(spec) {
+        let ports = container["ports"].as_array();
+        if let Some(port) = ports.into_iter().flatten().filter_map(|p| p["hostPort"].as_u64()).find(|p| *p > 0) {
+            let name = container["name"].as_str().unwrap_or_default();
+            return Some(format!("container {name} has a port of the host (hostPort: {port})"));
         }
     }
     if IGNORED_NAMESPACES.contains(&namespace.name.as_str()) {
         return Some(format!("namespace {} belongs to Kubernetes itself", namespace.name));
     }
+    if !namespace.name.is_empty() && control_namespace(settings) == Some(namespace.name.as_str()) {
+        return Some(format!("namespace {} is the control plane's own", namespace.name));
+    }
     None
+}
+
+fn containers(spec: &Value) -> impl Iterator<Item = &Value> {
+    ["initContainers", "containers"].into_iter().filter_map(|list| spec[list].as_array()).flatten()
+}
+
+fn is_windows(spec: &Value) -> bool {
+    let selector = &spec["nodeSelector"];
+    [&spec["os"]["name"], &selector["kubernetes.io/os"], &selector["beta.kubernetes.io/os"]]
+        .iter()
+        .any(|os| os.as_str() == Some("windows"))
+}
+
+/// The namespace in `leno-control.NAMESPACE.svc:15012`.
+fn control_namespace(settings: &InjectSettings) -> Option<&str> {
+    let (_, rest) = settings.control_address.split_once('.')?;
+    rest.split_once(".svc").map(|(namespace, _)| namespace)
 }
 
 fn istio(meta: &PodMeta, namespace: &NamespaceMeta, settings: &InjectSettings, warnings: &mut Vec<String>) -> Word {

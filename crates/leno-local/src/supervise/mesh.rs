@@ -149,6 +149,8 @@ impl Mesh {
         let settings = InjectSettings {
             program: PROXY_PROGRAM.into(),
             socket_mark: single_uid.then_some(PROXY_MARK),
+            // The machine may have nothing but old iptables.
+            init_capabilities: vec!["NET_ADMIN".into(), "NET_RAW".into()],
             ..InjectSettings::default()
         };
         let (events, received) = unbounded_channel();

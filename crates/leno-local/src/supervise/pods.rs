@@ -57,7 +57,7 @@ pub(super) fn make(
     }
     let (meshed, note, warnings) = match inject(&mut object, space, settings) {
         InjectOutcome::Injected { warnings } => (true, String::new(), warnings),
-        InjectOutcome::Skipped { reason } => (false, reason, Vec::new()),
+        InjectOutcome::Skipped { reason, .. } => (false, reason, Vec::new()),
     };
     let typed = serde_json::from_value(object.clone()).map_err(|e| format!("it is no pod: {e}"))?;
     Ok(Made { object, typed, meshed, note, warnings })

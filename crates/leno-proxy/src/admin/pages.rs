@@ -10,6 +10,7 @@ use super::clusters;
 use super::server::Ask;
 use crate::App;
 use crate::discovery::Lookup;
+use crate::probe;
 use crate::telemetry::time::Utc;
 use crate::telemetry::{self, resident_bytes};
 
@@ -40,7 +41,10 @@ pub(super) fn admin(app: &App, ask: &Ask) -> Response<Body> {
 }
 
 /// 15020.
-pub(super) fn status(app: &App, ask: &Ask) -> Response<Body> {
+pub(super) async fn status(app: &App, ask: &Ask) -> Response<Body> {
+    if probe::is_path(&ask.path) && matches!(ask.method, Method::GET | Method::HEAD) {
+        return app_health(app, ask).await;
+    }
     match (ask.path.as_str(), &ask.method) {
         ("/quitquitquit", &Method::POST) if ask.peer.ip().to_canonical().is_loopback() => quit(app),
         ("/quitquitquit", &Method::POST) => {
@@ -53,6 +57,23 @@ pub(super) fn status(app: &App, ask: &Ask) -> Response<Body> {
         (_, &Method::GET | &Method::HEAD) => not_found(),
         _ => only("GET"),
     }
+}
+
+/// How the application is: the status of its own answer, in our words. Nothing else of it gets out here.
+async fn app_health(app: &App, ask: &Ask) -> Response<Body> {
+    let Some(probe) = app.settings.app_probes.at(&ask.path) else {
+        return text(StatusCode::NOT_FOUND, "the pod declares no such probe\n");
+    };
+    let Some(pod) = app.settings.instance_ips.first() else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "the pod has no address\n");
+    };
+    let from = probe::Origin { pod: *pod, mark: app.settings.socket_mark };
+    let verdict = probe.ask(from, ask.agent.as_ref()).await;
+    if verdict.status.is_success() {
+        return text(StatusCode::OK, "");
+    }
+    tracing::debug!(path = ask.path, status = verdict.status.as_u16(), "a probe is not well: {}", verdict.why);
+    text(verdict.status, format!("{}\n", verdict.why))
 }
 
 /// 15021.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -28,6 +28,8 @@ pub(super) struct Ask {
     pub(super) path: String,
     pub(super) query: String,
     pub(super) peer: SocketAddr,
+    /// `User-Agent`.
+    pub(super) agent: Option<HeaderValue>,
 }
 
 impl Ask {
@@ -38,7 +40,11 @@ impl Ask {
 }
 
 /// Accepts until the process ends.
-pub(super) async fn run(listener: TcpListener, app: Arc<App>, page: fn(&App, &Ask) -> Response<Body>) {
+pub(super) async fn run<P, F>(listener: TcpListener, app: Arc<App>, page: P)
+where
+    P: Fn(Arc<App>, Ask) -> F + Copy + Send + 'static,
+    F: Future<Output = Response<Body>> + Send,
+{
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -59,19 +65,28 @@ pub(super) async fn run(listener: TcpListener, app: Arc<App>, page: fn(&App, &As
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, app: Arc<App>, page: fn(&App, &Ask) -> Response<Body>) {
+async fn serve<P, F>(stream: TcpStream, peer: SocketAddr, app: Arc<App>, page: P)
+where
+    P: Fn(Arc<App>, Ask) -> F + Copy + Send + 'static,
+    F: Future<Output = Response<Body>> + Send,
+{
     let answer = service_fn(move |request: Request<Incoming>| {
         let ask = Ask {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             query: request.uri().query().unwrap_or_default().to_owned(),
             peer,
+            agent: request.headers().get(header::USER_AGENT).cloned(),
         };
-        let mut response = page(&app, &ask);
-        if ask.method == Method::HEAD {
-            *response.body_mut() = Body::Whole(None);
+        let headless = ask.method == Method::HEAD;
+        let page = page(Arc::clone(&app), ask);
+        async move {
+            let mut response = page.await;
+            if headless {
+                *response.body_mut() = Body::Whole(None);
+            }
+            Ok::<_, Infallible>(response)
         }
-        async move { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -113,8 +113,9 @@ async fn the_network_reads_and_changes_nothing() {
         path: "/quitquitquit".to_owned(),
         query: String::new(),
         peer: "10.244.0.9:5555".parse().unwrap(),
+        agent: None,
     };
-    assert_eq!(super::pages::status(&servers.app, &page).status(), 403, "only the pod itself may end its proxy");
+    assert_eq!(super::pages::status(&servers.app, &page).await.status(), 403, "only the pod itself may end its proxy");
 }
 
 #[tokio::test]
@@ -174,6 +175,10 @@ struct Servers {
 
 impl Servers {
     async fn start(identity: Identity) -> Self {
+        Self::with(identity, crate::probe::Probes::default()).await
+    }
+
+    async fn with(identity: Identity, app_probes: crate::probe::Probes) -> Self {
         let id = ServiceId::new("shop", "reviews");
         let ports = vec![ServicePort { port: 80, name: "http".to_owned(), protocol: Protocol::Http }];
         let service = Service {
@@ -194,7 +199,8 @@ impl Servers {
         let objects = Objects::of_pod("shop", "web-1", "web").service(service).endpoints(endpoints);
         let (discovery, _live) = Discovery::fixed(objects);
         discovery.ready().await;
-        let app = App::new(Settings::for_test("shop", "web-1", "web"), discovery, identity, Drain::never());
+        let settings = Settings { app_probes, ..Settings::for_test("shop", "web-1", "web") };
+        let app = App::new(settings, discovery, identity, Drain::never());
         let listeners =
             Listeners { admin: bind().await, status: bind().await, health: bind().await, metrics: bind().await };
         let address = |l: &TcpListener| l.local_addr().unwrap();
@@ -208,6 +214,25 @@ impl Servers {
         tokio::spawn(serve(listeners, app));
         servers
     }
+}
+
+#[tokio::test]
+async fn the_applications_health_is_a_status_and_nothing_else() {
+    let listener = bind().await;
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = [0; 1024];
+            let _ = stream.read(&mut asked).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nx-secret: 1\r\ncontent-length: 6\r\n\r\nsecret").await;
+        }
+    });
+    let probes = format!(r#"{{"/app-health/app/livez":{{"httpGet":{{"path":"/"}},"port":{port}}}}}"#);
+    let servers = Servers::with(identity(), crate::probe::Probes::read(&probes).unwrap()).await;
+    assert_eq!(ask(servers.status, "GET", "/app-health/app/livez").await, (200, String::new()));
+    assert_eq!(ask(servers.status, "GET", "/app-health/app/readyz").await.0, 404);
+    assert_eq!(ask(servers.status, "POST", "/app-health/app/livez").await.0, 405);
+    assert_eq!(ask(servers.health, "GET", "/app-health/app/livez").await.0, 404, "on the status port only");
 }
 
 fn identity() -> Identity {

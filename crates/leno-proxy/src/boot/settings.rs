@@ -1,6 +1,7 @@
 //! Settings of the proxy, read once from the environment that the injector wrote.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use leno_core::id::SpiffeId;
 use leno_core::names;
 use leno_kit::log::{self, Format};
 use leno_kit::settings::{BadSettings, Reader};
+
+use crate::probe::Probes;
 
 /// Settings, checked.
 #[derive(Clone, Debug)]
@@ -40,6 +43,10 @@ pub struct Settings {
     pub socket_mark: Option<u32>,
     /// `LENO_DRAIN`, longest wait for what is under way when the proxy ends; 5 s.
     pub drain: Duration,
+    /// `ISTIO_KUBE_APP_PROBERS`, the application's probes, which the node asks the proxy for; none.
+    pub app_probes: Probes,
+    /// `LENO_OPAQUE_PORTS`, ports of the application (numbers, `LOW-HIGH`) whose bytes are not looked into; none.
+    pub opaque_ports: Vec<RangeInclusive<u16>>,
     /// Ports it listens on: Istio's, which interception, probes and scrapers know.
     pub ports: Ports,
 }
@@ -139,6 +146,8 @@ impl Settings {
             workers,
             socket_mark: r.parsed("LENO_SOCKET_MARK"),
             drain: r.duration("LENO_DRAIN").unwrap_or(Duration::from_secs(5)),
+            app_probes: app_probes(r),
+            opaque_ports: opaque_ports(r),
             ports: ports(r),
         }
     }
@@ -164,6 +173,31 @@ fn control_address(r: &mut Reader<'_>) -> String {
         r.problem(NAME, format!("`{address}` is not of the form HOST:PORT"));
     }
     address
+}
+
+fn app_probes(r: &mut Reader<'_>) -> Probes {
+    const NAME: &str = "ISTIO_KUBE_APP_PROBERS";
+    let read = r.text(NAME).map(|text| Probes::read(&text));
+    read.transpose()
+        .unwrap_or_else(|e| {
+            r.problem(NAME, e);
+            None
+        })
+        .unwrap_or_default()
+}
+
+fn opaque_ports(r: &mut Reader<'_>) -> Vec<RangeInclusive<u16>> {
+    const NAME: &str = "LENO_OPAQUE_PORTS";
+    let text = r.text(NAME).unwrap_or_default();
+    let mut ports = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        let (low, high) = part.split_once('-').unwrap_or((part, part));
+        match (low.parse(), high.parse()) {
+            (Ok(low), Ok(high)) => ports.push(low..=high),
+            _ => r.problem(NAME, format!("`{part}` is neither a port nor LOW-HIGH")),
+        }
+    }
+    ports
 }
 
 fn log_format(r: &mut Reader<'_>) -> Format {

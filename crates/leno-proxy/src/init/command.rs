@@ -58,6 +58,9 @@ impl InitError {
     }
 }
 
+/// How iptables says that the kernel has no nftables, which it would write by.
+const NO_NFTABLES: &str = "Could not fetch rule set generation id: Invalid argument";
+
 /// A program of the machine, known by name in messages.
 #[derive(Debug)]
 pub(super) struct Program {
@@ -121,7 +124,13 @@ impl Program {
         if has(&["Operation not permitted", "Permission denied", "you must be root"]) {
             return InitError::NotPermitted { program: self.name };
         }
-        if has(&["not supported", "can't initialize", "Table does not exist", "Could not process rule: No such file"]) {
+        if has(&[
+            "not supported",
+            "can't initialize",
+            "Table does not exist",
+            "Could not process rule: No such file",
+            NO_NFTABLES,
+        ]) {
             return InitError::NoNat { needs: self.needs, stderr };
         }
         InitError::Failed { program: self.name, status, stderr }

@@ -1,4 +1,7 @@
 //! The plan in iptables, for machines without `nft`: two chains of our own in the `nat` tables of both families.
+//!
+//! `iptables` writes by nftables nowadays; where the kernel has none, `iptables-legacy` writes to the tables of old. The
+//! proxy's image holds both, and no `nft`, which would bring two megabytes of libraries along.
 
 use std::fmt::Write as _;
 
@@ -23,18 +26,40 @@ impl Family {
         [Self::V4, Self::V6].into_iter().filter(move |f| *f == Self::V4 || v6)
     }
 
-    const fn programs(self) -> (&'static str, &'static str) {
-        match self {
-            Self::V4 => ("iptables", "iptables-restore"),
-            Self::V6 => ("ip6tables", "ip6tables-restore"),
+    const fn programs(self, flavour: Flavour) -> (&'static str, &'static str) {
+        match (self, flavour) {
+            (Self::V4, Flavour::Usual) => ("iptables", "iptables-restore"),
+            (Self::V6, Flavour::Usual) => ("ip6tables", "ip6tables-restore"),
+            (Self::V4, Flavour::Legacy) => ("iptables-legacy", "iptables-legacy-restore"),
+            (Self::V6, Flavour::Legacy) => ("ip6tables-legacy", "ip6tables-legacy-restore"),
         }
+    }
+}
+
+/// Which of the programs, by the names that distributions give them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flavour {
+    Usual,
+    Legacy,
+}
+
+/// What the usual programs make of it, and where these find no NAT in the kernel, the legacy ones; the first error is the
+/// better one where those cannot help either.
+fn either(act: impl Fn(Flavour) -> Result<(), InitError>) -> Result<(), InitError> {
+    match act(Flavour::Usual) {
+        Err(why @ InitError::NoNat { .. }) => act(Flavour::Legacy).map_err(|_| why),
+        done => done,
     }
 }
 
 /// Our chains are replaced in one transaction per family; the jumps to them are added where they are missing.
 pub(super) fn apply(plan: &Plan) -> Result<(), InitError> {
+    either(|flavour| apply_by(plan, flavour))
+}
+
+fn apply_by(plan: &Plan, flavour: Flavour) -> Result<(), InitError> {
     for family in Family::present() {
-        let (tables, restore) = family.programs();
+        let (tables, restore) = family.programs(flavour);
         let (tables, restore) = (Program::find(tables, NEEDS)?, Program::find(restore, NEEDS)?);
         let mut missing = Vec::new();
         for (hook, chain) in CHAINS {
@@ -48,8 +73,13 @@ pub(super) fn apply(plan: &Plan) -> Result<(), InitError> {
 }
 
 pub(super) fn check(plan: &Plan) -> Result<(), InitError> {
+    either(|flavour| check_by(plan, flavour))
+}
+
+fn check_by(plan: &Plan, flavour: Flavour) -> Result<(), InitError> {
     for family in Family::present() {
-        let tables = Program::find(family.programs().0, NEEDS)?;
+        let tables = Program::find(family.programs(flavour).0, NEEDS)?;
+        tables.run(&["-w", "-t", "nat", "-S", "OUTPUT"], "")?;
         let jumps = CHAINS.map(|(hook, chain)| format!("-A {hook} -p tcp -j {chain}"));
         let rules = CHAINS.iter().zip([&plan.inbound, &plan.outbound]).flat_map(|((_, chain), rules)| {
             rules.iter().flat_map(|r| lines(r, family)).map(move |line| format!("-A {chain} {line}"))
@@ -57,7 +87,7 @@ pub(super) fn check(plan: &Plan) -> Result<(), InitError> {
         for rule in jumps.into_iter().chain(rules) {
             let words: Vec<&str> = ["-w", "-t", "nat", "-C"].into_iter().chain(rule.split(' ').skip(1)).collect();
             if !tables.succeeds(&words)? {
-                return Err(InitError::NotInForce(format!("{} lacks `{rule}`", family.programs().0)));
+                return Err(InitError::NotInForce(format!("{} lacks `{rule}`", family.programs(flavour).0)));
             }
         }
     }
@@ -65,8 +95,13 @@ pub(super) fn check(plan: &Plan) -> Result<(), InitError> {
 }
 
 pub(super) fn clean() -> Result<(), InitError> {
+    either(clean_by)
+}
+
+fn clean_by(flavour: Flavour) -> Result<(), InitError> {
     for family in Family::present() {
-        let tables = Program::find(family.programs().0, NEEDS)?;
+        let tables = Program::find(family.programs(flavour).0, NEEDS)?;
+        tables.run(&["-w", "-t", "nat", "-S", "OUTPUT"], "")?;
         for (hook, chain) in CHAINS {
             while tables.succeeds(&["-w", "-t", "nat", "-D", hook, "-p", "tcp", "-j", chain])? {}
             if tables.succeeds(&["-w", "-t", "nat", "-F", chain])? {

@@ -9,7 +9,7 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use super::{Duties, MANAGER};
-use crate::kube::connect::{is_status, words};
+use crate::kube::connect::words;
 use crate::kube::kinds::KINDS;
 use crate::kube::object::Reported;
 use crate::serve::monitor::live_of;
@@ -48,7 +48,7 @@ pub(super) async fn keep(duties: &Duties) {
         let start = Instant::now();
         written.retain(|_, at| at.elapsed() < CALM);
         let fates = fates(duties).await;
-        let now = Timestamp::now().to_string();
+        let now = now();
         let news = fates.into_iter().filter_map(|(key, reported, fate)| {
             let conditions = conditions(&fate, &reported.conditions, &now)?;
             let calm =
@@ -67,6 +67,12 @@ pub(super) async fn keep(duties: &Duties) {
         // A large mesh is looked at less often.
         pause = EVERY.max(start.elapsed() * 10);
     }
+}
+
+/// In whole seconds, as Kubernetes writes times.
+fn now() -> String {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
 }
 
 /// Of every object that can say it: what it says, and what it is to say.
@@ -141,7 +147,8 @@ async fn write(duties: &Duties, key: &ObjectKey, reported: &Reported, conditions
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     match api.patch_status(&key.name, &params, &Patch::Merge(patch)).await {
         Ok(_) => true,
-        Err(error) if is_status(&error, 404) => error.to_string().contains(&format!("\"{}\"", key.name)),
+        // Either the object is gone, and named, or its definition has no status.
+        Err(kube::Error::Api(status)) if status.code == 404 => status.message.contains(&format!("\"{}\"", key.name)),
         Err(error) => {
             tracing::warn!(object = %key, error = %words(&error), "its status cannot be written");
             true

@@ -54,3 +54,15 @@ fn several_addresses_of_a_dual_stack_pod() {
     let s = read(&[("POD_NAME", "p"), ("POD_NAMESPACE", "n"), ("INSTANCE_IP", "10.0.0.1,fd00::1")]).unwrap();
     assert_eq!(s.instance_ips, [IpAddr::from([10, 0, 0, 1]), "fd00::1".parse().unwrap()]);
 }
+
+#[test]
+fn opaque_ports_and_probes_are_read() {
+    let mut pairs = LEAST.to_vec();
+    pairs.push(("LENO_OPAQUE_PORTS", "5432, 7000-7010"));
+    pairs.push(("ISTIO_KUBE_APP_PROBERS", r#"{"/app-health/app/livez":{"tcpSocket":{"port":80},"port":80}}"#));
+    let from = |name: &str| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+    let s = Settings::read(Reader::new(from)).unwrap();
+    assert_eq!(s.opaque_ports, [5432..=5432, 7000..=7010]);
+    assert!(s.app_probes.at("/app-health/app/livez").is_some());
+    assert!(s.app_probes.at("/app-health/app/readyz").is_none());
+}
