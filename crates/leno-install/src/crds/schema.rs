@@ -30,7 +30,7 @@ pub fn at_most_one(mut schema: Value, of: &[&str]) -> Value {
 /// A list.
 #[must_use]
 pub fn list(of: Value) -> Value {
-    json!({"type": "array", "items": of})
+    holder("array", "items", of)
 }
 
 /// A list of texts.
@@ -42,7 +42,7 @@ pub fn texts() -> Value {
 /// Names to values of one form.
 #[must_use]
 pub fn map(of: Value) -> Value {
-    json!({"type": "object", "additionalProperties": of})
+    holder("object", "additionalProperties", of)
 }
 
 /// Names to texts.
@@ -127,4 +127,11 @@ pub fn int_or_text() -> Value {
 #[must_use]
 pub fn any() -> Value {
     json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
+fn holder(kind: &str, key: &str, of: Value) -> Value {
+    let mut map = Map::new();
+    map.insert("type".into(), kind.into());
+    map.insert(key.into(), of);
+    Value::Object(map)
 }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{INJECTION_LABEL, MANAGED_BY, install, viz};
+use crate::InjectSettings;
 use crate::values::{Layer, Values, resolve};
 
 fn values(tree: Value) -> Values {
@@ -173,4 +174,29 @@ fn the_injector_is_given_what_was_chosen() {
         (&json!("debug"), &json!(true), &json!("1"))
     );
     assert_eq!(read["resources"], json!({"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {}}));
+}
+
+/// What `leno install` writes, the injector reads; and the defaults of both are the same.
+#[test]
+fn the_injector_reads_what_is_installed() {
+    let read = |tree: Value| {
+        let objects = install(&values(tree));
+        let map = objects.iter().find(|o| o["kind"] == "ConfigMap").expect("a ConfigMap");
+        InjectSettings::from_yaml(map["data"]["values"].as_str().expect("text")).expect("settings")
+    };
+    assert_eq!(read(json!({})), InjectSettings::default());
+    let chosen = read(json!({
+        "imagePullPolicy": "Never", "imagePullSecrets": ["pull"], "trustDomain": "example.org", "revision": "canary", "namespace": "mesh",
+        "proxy": {
+            "image": "i", "resources": {"limits": {"memory": "1Gi"}}, "logLevel": "debug", "logFormat": "json", "certTtl": "1h",
+            "nativeSidecar": false, "holdApplicationUntilProxyStarts": false, "terminationDrainDuration": "9s",
+            "rewriteAppProbes": false, "prometheusAnnotations": false, "excludeInboundPorts": ["1"], "excludeOutboundPorts": ["2"],
+            "excludeOutboundIPRanges": ["10.0.0.0/8"], "includeOutboundIPRanges": ["10.1.0.0/16"], "env": {"A": "b"},
+        },
+    }));
+    assert_eq!((chosen.image.as_str(), chosen.image_pull_policy.as_deref()), ("i", Some("Never")));
+    assert_eq!(chosen.control_address, "leno-control-canary.mesh.svc:15012");
+    assert!(!chosen.native_sidecar && !chosen.rewrite_app_probes && !chosen.hold_application_until_proxy_starts);
+    assert_eq!(chosen.resources.limits["memory"], "1Gi");
+    assert_eq!(chosen.include_outbound_ip_ranges, ["10.1.0.0/16"]);
 }

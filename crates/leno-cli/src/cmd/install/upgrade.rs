@@ -35,12 +35,7 @@ pub(crate) fn run(args: &UpgradeArgs, globals: &Globals) -> anyhow::Result<ExitC
         }
         let mut layers = remembered(&old, args.choices.revision.as_deref());
         layers.extend(args.choices.remembered()?);
-        let before = layers.iter().fold(json!({}), |mut all, layer| {
-            lay(&mut all, &layer.tree);
-            all
-        });
-        let values =
-            args.choices.values(Some(Layer { origin: "the installation's settings".to_owned(), tree: before }))?;
+        let values = args.choices.values(Some(merged(&layers)))?;
         if let Some(form) = args.how.output {
             super::print(&manifests::install(&values), form)?;
             return Ok(ExitCode::SUCCESS);
@@ -62,7 +57,7 @@ pub(crate) fn run(args: &UpgradeArgs, globals: &Globals) -> anyhow::Result<ExitC
 }
 
 /// The `ConfigMap`s of the revisions in a namespace.
-async fn installed(cluster: &Cluster, namespace: &str) -> anyhow::Result<Vec<Value>> {
+pub(super) async fn installed(cluster: &Cluster, namespace: &str) -> anyhow::Result<Vec<Value>> {
     let selector = format!("{}={},app.kubernetes.io/name=leno", manifests::MANAGED_BY.0, manifests::MANAGED_BY.1);
     cluster.list(&Kind::namespaced("", "v1", "ConfigMap"), Some(namespace), Some(&selector)).await
 }
@@ -80,24 +75,40 @@ fn image(map: &Value) -> String {
 /// What was chosen for the revision that is upgraded, or for `default` when a new one is made from it. Its version is not kept:
 /// to change it is what an upgrade is for.
 fn remembered(old: &[Value], wanted: Option<&str>) -> Vec<Layer> {
+    let mut layers = chosen(old, wanted);
+    for layer in &mut layers {
+        if let Some(map) = layer.tree.as_object_mut() {
+            map.remove("tag");
+            map.remove("revision");
+        }
+        if let Some(map) = layer.tree.pointer_mut("/values/global").and_then(Value::as_object_mut) {
+            map.remove("tag");
+        }
+    }
+    layers.retain(|l| l.tree.as_object().is_none_or(|m| !m.is_empty()));
+    layers
+}
+
+/// All that was chosen, as it stands on the `ConfigMap`.
+pub(super) fn chosen(old: &[Value], wanted: Option<&str>) -> Vec<Layer> {
     let of = |name: &str| old.iter().find(|m| revision(m) == name);
     let Some(map) = of(wanted.unwrap_or("default")).or_else(|| of("default")).or_else(|| old.first()) else {
         return Vec::new();
     };
     let text = map["metadata"]["annotations"][apply::CHOICES].as_str().unwrap_or("[]");
     let layers: Vec<Value> = serde_json::from_str(text).unwrap_or_default();
-    let mut layers: Vec<Layer> = layers
-        .into_iter()
-        .map(|l| Layer { origin: l["origin"].as_str().unwrap_or("before").to_owned(), tree: l["tree"].clone() })
-        .collect();
-    for layer in &mut layers {
-        if let Some(map) = layer.tree.as_object_mut() {
-            map.remove("tag");
-            map.remove("revision");
-        }
-    }
-    layers.retain(|l| l.tree.as_object().is_none_or(|m| !m.is_empty()));
-    layers
+    let layer =
+        |l: Value| Layer { origin: l["origin"].as_str().unwrap_or("before").to_owned(), tree: l["tree"].clone() };
+    layers.into_iter().map(layer).collect()
+}
+
+/// Many as one.
+pub(super) fn merged(layers: &[Layer]) -> Layer {
+    let tree = layers.iter().fold(json!({}), |mut all, layer| {
+        lay(&mut all, &layer.tree);
+        all
+    });
+    Layer { origin: "the installation's settings".to_owned(), tree }
 }
 
 fn lay(base: &mut Value, over: &Value) {
@@ -140,15 +151,19 @@ async fn stale(cluster: &Cluster, wanted: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{apply, remembered};
+    use super::{apply, merged, remembered};
     use serde_json::json;
 
     #[test]
     fn an_upgrade_keeps_what_was_chosen_but_not_the_version() {
-        let chosen = r#"[{"origin": "--set profile=demo", "tree": {"profile": "demo"}}, {"origin": "--set tag=1", "tree": {"tag": "1"}}]"#;
+        let chosen = json!([
+            {"origin": "--set profile=demo", "tree": {"profile": "demo"}},
+            {"origin": "--set tag=1", "tree": {"tag": "1"}},
+            {"origin": "f", "tree": {"values": {"global": {"tag": "1", "hub": "h"}}}},
+        ])
+        .to_string();
         let map = json!({"metadata": {"labels": {"istio.io/rev": "default"}, "annotations": {apply::CHOICES: chosen}}});
         let layers = remembered(&[map], Some("canary"));
-        assert_eq!(layers.len(), 1);
-        assert_eq!(layers[0].tree, json!({"profile": "demo"}));
+        assert_eq!(merged(&layers).tree, json!({"profile": "demo", "values": {"global": {"hub": "h"}}}));
     }
 }

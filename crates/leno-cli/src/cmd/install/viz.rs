@@ -7,7 +7,7 @@ use leno_install::manifests;
 use tokio::time::Instant;
 
 use super::choices::Choices;
-use super::{How, agreed, apply, print, wait};
+use super::{How, agreed, apply, print, upgrade, wait};
 use crate::cluster::{self, Cluster, Kind};
 use crate::cmd::Globals;
 
@@ -22,18 +22,22 @@ pub(crate) struct VizArgs {
 
 /// Runs it.
 pub(crate) fn run(args: &VizArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
-    let values = args.choices.values(None)?;
-    let objects = manifests::viz(&values);
+    let alone = args.choices.values(None)?;
     if let Some(form) = args.how.printed() {
-        print(&objects, form)?;
+        print(&manifests::viz(&alone), form)?;
         return Ok(ExitCode::SUCCESS);
     }
     cluster::run(async {
         let cluster = Cluster::connect(&globals.cluster).await?;
         let namespace = Kind::cluster("", "v1", "Namespace");
-        if cluster.get(&namespace, None, &values.namespace).await?.is_none() {
-            bail!("there is no namespace {}: run `leno install` first, or give --namespace", values.namespace);
+        if cluster.get(&namespace, None, &alone.namespace).await?.is_none() {
+            bail!("there is no namespace {}: run `leno install` first, or give --namespace", alone.namespace);
         }
+        // From where the control plane's images came, viz's come too.
+        let installed = upgrade::installed(&cluster, &alone.namespace).await?;
+        let before = upgrade::merged(&upgrade::chosen(&installed, args.choices.revision.as_deref()));
+        let values = args.choices.values(Some(before))?;
+        let objects = manifests::viz(&values);
         let question = format!("This installs leno-viz into {} ({}). Go on?", cluster.url(), cluster.source());
         if !args.how.yes && !args.how.dry_run && !agreed(&question)? {
             println!("nothing was changed");

@@ -59,7 +59,7 @@ impl Found {
         out
     }
 
-    fn add(&mut self, kind: &Kind, objects: Vec<Value>) {
+    fn add(&mut self, kind: &Kind, objects: &[Value]) {
         if objects.is_empty() {
             return;
         }
@@ -86,7 +86,7 @@ pub(super) async fn all(cluster: &Cluster, revision: Option<&str>, purge: bool) 
     for kind in kinds() {
         let objects = cluster.list(&kind, None, Some(&selector)).await?;
         homes.extend(objects.iter().filter_map(|o| o["metadata"]["namespace"].as_str().map(str::to_owned)));
-        found.add(&kind, objects);
+        found.add(&kind, &objects);
     }
     homes.sort();
     homes.dedup();
@@ -138,7 +138,7 @@ async fn leases(cluster: &Cluster, homes: &[String], revision: Option<&str>, fou
         };
         wanted && !is_going(lease)
     });
-    found.add(&kind, all);
+    found.add(&kind, &all);
     Ok(())
 }
 
@@ -163,8 +163,8 @@ async fn shared(cluster: &Cluster, homes: &[String], purge: bool, found: &mut Fo
     for home in &homes {
         authority.extend(cluster.get(&secrets, Some(home), "leno-ca-secret").await?);
     }
-    found.add(&maps, bundles);
-    found.add(&secrets, authority);
+    found.add(&maps, &bundles);
+    found.add(&secrets, &authority);
     let mut going = Vec::new();
     for space in ours {
         let name = name_of(&space);
@@ -183,7 +183,7 @@ async fn shared(cluster: &Cluster, homes: &[String], purge: bool, found: &mut Fo
             ));
         }
     }
-    found.add(&spaces, going);
+    found.add(&spaces, &going);
     Ok(())
 }
 
@@ -240,7 +240,7 @@ async fn definitions(cluster: &Cluster, found: &mut Found) -> anyhow::Result<()>
         let list: Vec<String> = counts.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
         found.warnings.push(format!("with the definitions go all objects of their kinds: {}", list.join(", ")));
     }
-    found.add(&kind, ours);
+    found.add(&kind, &ours);
     Ok(())
 }
 
