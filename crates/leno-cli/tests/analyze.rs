@@ -4,7 +4,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-const GOOD: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {ports: [{name: http, port: 80}]}\n";
+const GOOD: &str =
+    "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {ports: [{name: http, port: 80}]}\n";
 const BAD: &str = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: web, namespace: shop}\nspec:\n  hosts: [web]\n  \
                    http:\n    - route:\n        - destination: {host: nowhere}\n";
 
@@ -34,7 +35,10 @@ fn text(bytes: &[u8]) -> String {
 fn an_error_gives_a_line_and_istioctls_exit_code() {
     let folder = folder();
     let out = leno(folder.path(), &["--use-kube=false", "."], "");
-    assert_eq!(text(&out.stdout), "Error [IST0101] (VirtualService shop/web ./bad.yaml:8) Referenced host not found: \"nowhere\"\n");
+    assert_eq!(
+        text(&out.stdout),
+        "Error [IST0101] (VirtualService shop/web ./bad.yaml:8) Referenced host not found: \"nowhere\"\n"
+    );
     assert_eq!(out.status.code(), Some(79), "{}", text(&out.stderr));
 }
 
