@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use leno_config::{LowerContext, Object};
 use leno_config::object::Path;
+use leno_config::{LowerContext, Object};
 use leno_core::id::ServiceId;
 
 use crate::code::{Code, Level};
