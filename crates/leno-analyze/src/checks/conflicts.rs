@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use leno_config::Object;
 use leno_config::object::Path;
+use leno_config::{LowerContext, Object};
 use leno_core::id::ServiceId;
 
 use crate::code::{Code, Level};
@@ -71,7 +71,9 @@ pub(super) fn full_host(host: &str, namespace: &str) -> String {
 
 fn virtual_services(set: &Set<'_>, out: &mut Report) {
     let mut by_host: BTreeMap<(&str, String), Vec<(&Object, usize)>> = BTreeMap::new();
-    for object in set.virtual_services().filter(|o| is_for_sidecars(o)) {
+    // What is refused holds nowhere.
+    let holds = |o: &&Object| is_for_sidecars(o) && leno_config::lower(o, &LowerContext::default()).is_ok();
+    for object in set.virtual_services().filter(holds) {
         for (index, host) in texts(&object.json, "/spec/hosts").into_iter().enumerate() {
             let key = (object.namespace(), full_host(host, object.namespace()));
             let owners = by_host.entry(key).or_default();

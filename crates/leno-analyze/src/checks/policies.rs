@@ -225,7 +225,7 @@ fn http_on_tcp(set: &Set<'_>, out: &mut Report, object: &Object) {
     let opaque = |p: &&leno_config::k8s::ServicePort| {
         protocol_of_port(p.app_protocol.as_deref(), &p.name, p.port, false) == Protocol::Tcp
     };
-    if ports.is_empty() || !ports.iter().all(|p| opaque(p)) {
+    if ports.is_empty() || !ports.iter().all(opaque) {
         return;
     }
     for (index, rule) in list(&object.json, "/spec/rules").iter().enumerate() {

@@ -144,7 +144,12 @@ fn cluster(args: &Args, globals: &Globals) -> anyhow::Result<Option<gather::Gath
 }
 
 fn target(args: &Args, namespace: &str) -> String {
-    if args.all_namespaces { "all namespaces".to_owned() } else { format!("namespace: {namespace}") }
+    match (args.all_namespaces, args.paths.as_slice()) {
+        (true, _) => "all namespaces".to_owned(),
+        (false, [one]) if args.namespace.is_none() => one.display().to_string(),
+        (false, [_, ..]) if args.namespace.is_none() => "the files".to_owned(),
+        _ => format!("namespace: {namespace}"),
+    }
 }
 
 fn say(args: &Args, findings: &[Finding], files: &[String], target: &str) -> anyhow::Result<ExitCode> {

@@ -4,7 +4,7 @@ use clap::Parser as _;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 
-use super::outcome::Status;
+use super::outcome::Status::{self, Failure, Warning};
 use super::state::ClusterState;
 use super::{Args, Form, certificates, gather, judge, print};
 use crate::cmd::proxy_status::{Nack, Proxy, Sync};
@@ -125,197 +125,198 @@ fn where_all_is_well_nothing_is_said() {
 
 type Case = (&'static str, fn(&mut ClusterState), Status, &'static str, &'static str);
 
-#[test]
-fn each_trouble_is_found_and_nothing_else() {
-    use Status::{Failure, Warning};
-    let cases: &[Case] = &[
-        (
-            "",
-            |s| s.version = (1, 27, "v1.27.3".into()),
-            Failure,
-            "Kubernetes is recent enough",
-            "it is v1.27.3, the oldest that Leno runs on is 1.28",
-        ),
-        (
-            "",
-            |s| s.version = (1, 28, "v1.28.0".into()),
-            Warning,
-            "Kubernetes has native sidecars",
-            "it is v1.28.0: sidecars are ordinary containers, and init containers of apps are outside the mesh",
-        ),
-        (
-            "",
-            |s| s.now -= 90,
-            Failure,
-            "this machine's clock agrees with the API server's",
-            "the API server's clock is 90s ahead of this machine's",
-        ),
-        (
-            "",
-            |s| object(s, "Lease", "node-1")["spec"]["renewTime"] = "2030-01-01T00:05:00Z".into(),
-            Failure,
-            "the nodes' clocks agree with the API server's",
-            "node node-1: its clock is 300s ahead of the API server's",
-        ),
-        (
-            "",
-            |s| object(s, "Lease", "node-1")["spec"]["renewTime"] = "2029-12-31T23:58:00Z".into(),
-            Warning,
-            "the nodes are heard of",
-            "node node-1: last heard of 120s ago, or its clock is behind by that",
-        ),
-        (
-            "--pre",
-            |s| s.refused = vec!["may not create clusterroles.rbac.authorization.k8s.io".into()],
-            Failure,
-            "this user may install Leno",
-            "may not create clusterroles.rbac.authorization.k8s.io",
-        ),
-        (
-            "",
-            |s| s.objects.retain(|o| o["metadata"]["name"] != "trafficsplits.split.smi-spec.io"),
-            Failure,
-            "the kinds of the mesh are there",
-            "trafficsplits.split.smi-spec.io is not there",
-        ),
-        (
-            "--pre",
-            |s| {
-                object(s, "CustomResourceDefinition", "virtualservices.networking.istio.io")["spec"]["versions"][0]["name"] =
-                    "v1beta1".into()
-            },
-            Failure,
-            "the kinds of the mesh are recent enough",
-            "virtualservices.networking.istio.io does not serve v1 (it has v1beta1)",
-        ),
-        (
-            "",
-            |s| {
-                s.objects.push(json!({"kind": "Deployment", "metadata": {"namespace": "istio-system", "name": "istiod", "labels": {"app": "istiod"}}}))
-            },
-            Warning,
-            "no other mesh is here",
-            "Istio's control plane: Deployment istio-system/istiod",
-        ),
-        (
-            "",
-            |s| {
-                s.objects.push(json!({"kind": "MutatingWebhookConfiguration", "metadata": {"name": "linkerd-proxy-injector-webhook-config"},
+/// Options, what is broken, and what is then said.
+const CASES: &[Case] = &[
+    (
+        "",
+        |s| s.version = (1, 27, "v1.27.3".into()),
+        Failure,
+        "Kubernetes is recent enough",
+        "it is v1.27.3, the oldest that Leno runs on is 1.28",
+    ),
+    (
+        "",
+        |s| s.version = (1, 28, "v1.28.0".into()),
+        Warning,
+        "Kubernetes has native sidecars",
+        "it is v1.28.0: sidecars are ordinary containers, and init containers of apps are outside the mesh",
+    ),
+    (
+        "",
+        |s| s.now -= 90,
+        Failure,
+        "this machine's clock agrees with the API server's",
+        "the API server's clock is 90s ahead of this machine's",
+    ),
+    (
+        "",
+        |s| object(s, "Lease", "node-1")["spec"]["renewTime"] = "2030-01-01T00:05:00Z".into(),
+        Failure,
+        "the nodes' clocks agree with the API server's",
+        "node node-1: its clock is 300s ahead of the API server's",
+    ),
+    (
+        "",
+        |s| object(s, "Lease", "node-1")["spec"]["renewTime"] = "2029-12-31T23:58:00Z".into(),
+        Warning,
+        "the nodes are heard of",
+        "node node-1: last heard of 120s ago, or its clock is behind by that",
+    ),
+    (
+        "--pre",
+        |s| s.refused = vec!["may not create clusterroles.rbac.authorization.k8s.io".into()],
+        Failure,
+        "this user may install Leno",
+        "may not create clusterroles.rbac.authorization.k8s.io",
+    ),
+    (
+        "",
+        |s| s.objects.retain(|o| o["metadata"]["name"] != "trafficsplits.split.smi-spec.io"),
+        Failure,
+        "the kinds of the mesh are there",
+        "trafficsplits.split.smi-spec.io is not there",
+    ),
+    (
+        "--pre",
+        |s| {
+            object(s, "CustomResourceDefinition", "virtualservices.networking.istio.io")["spec"]["versions"][0]["name"] =
+                "v1beta1".into()
+        },
+        Failure,
+        "the kinds of the mesh are recent enough",
+        "virtualservices.networking.istio.io does not serve v1 (it has v1beta1)",
+    ),
+    (
+        "",
+        |s| {
+            s.objects.push(json!({"kind": "Deployment", "metadata": {"namespace": "istio-system", "name": "istiod", "labels": {"app": "istiod"}}}))
+        },
+        Warning,
+        "no other mesh is here",
+        "Istio's control plane: Deployment istio-system/istiod",
+    ),
+    (
+        "",
+        |s| {
+            s.objects.push(json!({"kind": "MutatingWebhookConfiguration", "metadata": {"name": "linkerd-proxy-injector-webhook-config"},
             "webhooks": [{"clientConfig": {"service": {"namespace": "linkerd", "name": "linkerd-proxy-injector"}}}]}))
-            },
-            Warning,
-            "no other mesh is here",
-            "MutatingWebhookConfiguration linkerd-proxy-injector-webhook-config, whose service is gone",
-        ),
-        (
-            "",
-            |s| object(s, "Deployment", "leno-control")["status"]["readyReplicas"] = 0.into(),
-            Failure,
-            "the control plane is ready",
-            "Deployment leno-system/leno-control: 0 of 1 pods are ready",
-        ),
-        (
-            "",
-            |s| object(s, "EndpointSlice", "leno-control-x")["endpoints"][0]["conditions"]["ready"] = false.into(),
-            Failure,
-            "the webhooks can be reached",
-            "MutatingWebhookConfiguration leno-injector: its Service leno-system/leno-control has no ready endpoints; \
+        },
+        Warning,
+        "no other mesh is here",
+        "MutatingWebhookConfiguration linkerd-proxy-injector-webhook-config, whose service is gone",
+    ),
+    (
+        "",
+        |s| object(s, "Deployment", "leno-control")["status"]["readyReplicas"] = 0.into(),
+        Failure,
+        "the control plane is ready",
+        "Deployment leno-system/leno-control: 0 of 1 pods are ready",
+    ),
+    (
+        "",
+        |s| object(s, "EndpointSlice", "leno-control-x")["endpoints"][0]["conditions"]["ready"] = false.into(),
+        Failure,
+        "the webhooks can be reached",
+        "MutatingWebhookConfiguration leno-injector: its Service leno-system/leno-control has no ready endpoints; \
              ValidatingWebhookConfiguration leno-validator: its Service leno-system/leno-control has no ready endpoints",
-        ),
-        (
-            "",
-            |s| {
-                *object(s, "MutatingWebhookConfiguration", "leno-injector") =
-                    webhook("MutatingWebhookConfiguration", "leno-injector", &root(365))
-            },
-            Failure,
-            "the webhooks are trusted by the API server",
-            "MutatingWebhookConfiguration leno-injector, a.leno.dev: has the caBundle of another root",
-        ),
-        (
-            "",
-            |s| s.objects.retain(|o| o["kind"] != "ValidatingWebhookConfiguration"),
-            Failure,
-            "the webhooks are there",
-            "there is no ValidatingWebhookConfiguration leno-validator: bad objects are not refused when they are applied",
-        ),
-        (
-            "",
-            |s| s.bundles = BTreeMap::from([("shop".to_owned(), root(365))]),
-            Failure,
-            "every namespace is given the root certificate",
-            "ConfigMap shop/istio-ca-root-cert is not the mesh's root",
-        ),
-        (
-            "",
-            |s| {
-                let pod = object(s, "Pod", "web-5f-1");
-                pod["spec"]["initContainers"] = json!([]);
-                pod["spec"]["containers"] = json!([{"name": "web", "image": "web"}]);
-            },
-            Warning,
-            "all pods that should be in the mesh are",
-            "pod shop/web-5f-1 has no sidecar: kubectl rollout restart deploy/web -n shop",
-        ),
-        (
-            "",
-            |s| object(s, "Pod", "web-5f-1")["spec"]["initContainers"] = json!([{"name": "istio-proxy"}]),
-            Failure,
-            "sidecars have their interception rules",
-            "pod shop/web-5f-1 has a sidecar and no container istio-init",
-        ),
-        (
-            "--proxy",
-            |s| object(s, "Pod", "web-5f-1")["status"]["initContainerStatuses"][0] = json!({"name": "istio-init", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 2}}}),
-            Failure,
-            "interception could be set up",
-            "pod shop/web-5f-1: istio-init failed with 2 CrashLoopBackOff",
-        ),
-        (
-            "",
-            |s| s.proxies = Some(Ok(Vec::new())),
-            Failure,
-            "all sidecars are connected to the control plane",
-            "the sidecar of pod shop/web-5f-1 is not connected",
-        ),
-        (
-            "",
-            |s| proxy(s).version = "0.0.9".into(),
-            Warning,
-            "all sidecars have this program's version",
-            "pod shop/web-5f-1 has 0.0.9, this program is 0.1.0",
-        ),
-        (
-            "",
-            |s| proxy(s).synced = false,
-            Warning,
-            "all sidecars have the newest configuration",
-            "pod shop/web-5f-1 has not acknowledged what it was sent",
-        ),
-        (
-            "",
-            |s| {
-                let nacked = vec![Nack { name: "Routes/shop/web".into(), message: "no".into() }];
-                proxy(s).sync.insert("Routes".into(), Sync { nacked, ..Sync::default() });
-            },
-            Failure,
-            "no sidecar refuses its configuration",
-            "pod shop/web-5f-1 refuses Routes/shop/web: no",
-        ),
-        (
-            "--pre",
-            |s| {
-                s.objects.extend([
+    ),
+    (
+        "",
+        |s| {
+            *object(s, "MutatingWebhookConfiguration", "leno-injector") =
+                webhook("MutatingWebhookConfiguration", "leno-injector", &root(365))
+        },
+        Failure,
+        "the webhooks are trusted by the API server",
+        "MutatingWebhookConfiguration leno-injector, a.leno.dev: has the caBundle of another root",
+    ),
+    (
+        "",
+        |s| s.objects.retain(|o| o["kind"] != "ValidatingWebhookConfiguration"),
+        Failure,
+        "the webhooks are there",
+        "there is no ValidatingWebhookConfiguration leno-validator: bad objects are not refused when they are applied",
+    ),
+    (
+        "",
+        |s| s.bundles = BTreeMap::from([("shop".to_owned(), root(365))]),
+        Failure,
+        "every namespace is given the root certificate",
+        "ConfigMap shop/istio-ca-root-cert is not the mesh's root",
+    ),
+    (
+        "",
+        |s| {
+            let pod = object(s, "Pod", "web-5f-1");
+            pod["spec"]["initContainers"] = json!([]);
+            pod["spec"]["containers"] = json!([{"name": "web", "image": "web"}]);
+        },
+        Warning,
+        "all pods that should be in the mesh are",
+        "pod shop/web-5f-1 has no sidecar: kubectl rollout restart deploy/web -n shop",
+    ),
+    (
+        "",
+        |s| object(s, "Pod", "web-5f-1")["spec"]["initContainers"] = json!([{"name": "istio-proxy"}]),
+        Failure,
+        "sidecars have their interception rules",
+        "pod shop/web-5f-1 has a sidecar and no container istio-init",
+    ),
+    (
+        "--proxy",
+        |s| object(s, "Pod", "web-5f-1")["status"]["initContainerStatuses"][0] = json!({"name": "istio-init", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"exitCode": 2}}}),
+        Failure,
+        "interception could be set up",
+        "pod shop/web-5f-1: istio-init failed with 2 CrashLoopBackOff",
+    ),
+    (
+        "",
+        |s| s.proxies = Some(Ok(Vec::new())),
+        Failure,
+        "all sidecars are connected to the control plane",
+        "the sidecar of pod shop/web-5f-1 is not connected",
+    ),
+    (
+        "",
+        |s| proxy(s).version = "0.0.9".into(),
+        Warning,
+        "all sidecars have this program's version",
+        "pod shop/web-5f-1 has 0.0.9, this program is 0.1.0",
+    ),
+    (
+        "",
+        |s| proxy(s).synced = false,
+        Warning,
+        "all sidecars have the newest configuration",
+        "pod shop/web-5f-1 has not acknowledged what it was sent",
+    ),
+    (
+        "",
+        |s| {
+            let nacked = vec![Nack { name: "Routes/shop/web".into(), message: "no".into() }];
+            proxy(s).sync.insert("Routes".into(), Sync { nacked, ..Sync::default() });
+        },
+        Failure,
+        "no sidecar refuses its configuration",
+        "pod shop/web-5f-1 refuses Routes/shop/web: no",
+    ),
+    (
+        "--pre",
+        |s| {
+            s.objects.extend([
             json!({"kind": "DaemonSet", "metadata": {"namespace": "kube-system", "name": "cilium", "labels": {"k8s-app": "cilium"}}}),
             json!({"kind": "ConfigMap", "metadata": {"namespace": "kube-system", "name": "cilium-config"}, "data": {"kube-proxy-replacement": "true"}}),
         ])
-            },
-            Failure,
-            "the network leaves services to the sidecars",
-            "DaemonSet kube-system/cilium: Cilium balances services at the socket, inside pods too",
-        ),
-    ];
-    for (words, break_it, status, description, error) in cases {
+        },
+        Failure,
+        "the network leaves services to the sidecars",
+        "DaemonSet kube-system/cilium: Cilium balances services at the socket, inside pods too",
+    ),
+];
+
+#[test]
+fn each_trouble_is_found_and_nothing_else() {
+    for (words, break_it, status, description, error) in CASES {
         let mut state = well();
         break_it(&mut state);
         let words: Vec<&str> = words.split(' ').filter(|w| !w.is_empty()).collect();
@@ -342,11 +343,11 @@ fn a_root_that_ends_soon_is_a_warning_then_a_failure() {
     };
     let soon = "the root certificate does not end soon";
     assert_eq!(with(31), []);
-    assert_eq!(with(20), one(Status::Warning, soon, "the root certificate ends in 20 days"));
-    assert_eq!(with(3), one(Status::Failure, soon, "the root certificate ends in 3 days"));
+    assert_eq!(with(20), one(Warning, soon, "the root certificate ends in 20 days"));
+    assert_eq!(with(3), one(Failure, soon, "the root certificate ends in 3 days"));
     let over = with(-3);
     assert_eq!(over[0].1, "the root certificate is valid");
-    assert_eq!(over[0].0, Status::Failure);
+    assert_eq!(over[0].0, Failure);
 }
 
 #[test]
