@@ -46,7 +46,7 @@ pub(super) async fn start(settings: Settings) -> anyhow::Result<App> {
     let certificate = Certificate::new(&keys, names)?;
     let (xds_address, monitoring_address) = (xds.local_addr()?, monitoring.local_addr()?);
     let mut tasks = JoinSet::new();
-    monitor(monitoring, &hub, &proxies, &Arc::new(Readiness::default()), &drain, &mut tasks);
+    monitor(monitoring, &hub, &proxies, &Arc::new(Readiness::default()), None, &drain, &mut tasks);
     let auth = Authenticator::new(verifier);
     let parts = Parts { hub: Arc::clone(&hub), proxies, keys, auth, certificate, drain };
     parts.follow(inbox, &mut tasks);

@@ -40,7 +40,7 @@ pub(super) fn serve(
 ) -> anyhow::Result<()> {
     let Inputs { namespaces, mut values, context, counters } = inputs;
     let fallback = InjectSettings {
-        control_address: leno_install::inject::control_address(&cluster.namespace, &cluster.revision),
+        control_address: leno_install::inject::settings::control_address(&cluster.namespace, &cluster.revision),
         revision: cluster.revision.clone(),
         ..InjectSettings::default()
     };
