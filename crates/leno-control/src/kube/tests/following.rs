@@ -13,7 +13,7 @@ use super::{VIRTUAL_SERVICES, definition, namespace, virtual_service};
 use crate::hub::Hub;
 use crate::kube::feed::Feed;
 use crate::kube::namespaces::Namespaces;
-use crate::kube::watch::everything;
+use crate::kube::watch::{Home, everything};
 use crate::serve::monitor::Readiness;
 use crate::source::ObjectState;
 use crate::world::{ObjectKey, World};
@@ -33,7 +33,8 @@ impl Drop for Followed {
 /// A hub that follows the cluster, once all is known.
 async fn follow(api: &Api, ready: &Readiness) -> Followed {
     let (news, mut inbox) = mpsc::channel(16);
-    let watches = tokio::spawn(everything(api.client(), "leno-system".to_owned(), news));
+    let home = Home { namespace: "leno-system".to_owned(), settings: "leno".to_owned() };
+    let watches = tokio::spawn(everything(api.client(), home, news));
     let context =
         LowerContext { settings: Some(("leno-system".to_owned(), "leno".to_owned())), ..LowerContext::default() };
     let mut feed = Feed::new(context);
