@@ -111,7 +111,9 @@ impl Namespace {
     /// Whether every pod with this label has a sidecar, and there is one at least.
     #[must_use]
     pub fn all_meshed(&self, selector: &str) -> bool {
-        let pods = self.pods(selector);
+        let mut pods = self.pods(selector);
+        // Those of before a rollout may still be on their way out.
+        pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null() && pod["status"]["phase"] == "Running");
         !pods.is_empty() && pods.iter().all(has_sidecar)
     }
 

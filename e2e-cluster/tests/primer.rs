@@ -77,7 +77,7 @@ fn run(protocol: Protocol) {
     cluster.wait(Duration::from_secs(20), "PERMISSIVE, the default, lets plain text in", || {
         if protocol.failed(&outside, "deploy/stranger") { Err("plain text is refused".into()) } else { Ok(()) }
     });
-    cluster.apply("default", primer::STRICT);
+    cluster.apply("myapp", primer::STRICT);
     cluster.wait(Duration::from_secs(15), "STRICT keeps plain text out", || {
         if protocol.failed(&outside, "deploy/stranger") { Ok(()) } else { Err("plain text is answered".into()) }
     });
