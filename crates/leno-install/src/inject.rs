@@ -201,8 +201,8 @@ impl Parts {
                 status.image_pull_secrets.push(name.clone());
             }
         }
-        let app = spec["containers"].as_array().into_iter().flatten().filter_map(|c| c["name"].as_str());
-        let app = app.filter(|name| *name != PROXY_CONTAINER).next().unwrap_or_default().to_owned();
+        let mut names = spec["containers"].as_array().into_iter().flatten().filter_map(|c| c["name"].as_str());
+        let app = names.find(|name| *name != PROXY_CONTAINER).unwrap_or_default().to_owned();
 
         let metadata = entry(root, "metadata", Made::Metadata, &mut status)?;
         let labels = entry(metadata, "labels", Made::Labels, &mut status)?;
