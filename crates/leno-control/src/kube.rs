@@ -8,7 +8,7 @@
 //! - [`object`] takes out of an object what the mesh needs, before anything is kept.
 //! - [`review`] asks the cluster whom a token speaks for.
 //! - [`authority`] keeps the mesh's authority in step with its Secret.
-//! - [`write`] has what the leader writes: the bundle of roots in every namespace, the webhooks' `caBundle`, the label that
+//! - [`mod@write`] has what the leader writes: the bundle of roots in every namespace, the webhooks' `caBundle`, the label that
 //!   mirrors Linkerd's annotation, and the status of objects.
 
 pub mod authority;

@@ -1,6 +1,6 @@
 //! The objects of an installation, as Kubernetes takes them.
 //!
-//! [`install`] gives those of the control plane in the order in which they should be applied, [`viz`] those of leno-viz, and
+//! [`install`] gives those of the control plane in the order in which they should be applied, [`mod@viz`] those of leno-viz, and
 //! [`crate::crds`] the definitions. Each is made by one function of this module's parts and is the same whoever asks: `leno
 //! install`, a pipe to kubectl, the Helm chart.
 

@@ -1,7 +1,7 @@
 //! `leno check`: is the cluster, and the mesh in it, as it should be?
 //!
 //! [`gather`] asks the cluster, [`state`] is what it said, one file for each family judges that and nothing else, and
-//! [`print`] says it.
+//! [`mod@print`] says it.
 
 mod certificates;
 mod cni;
