@@ -174,6 +174,8 @@ pub struct PodFacts {
     pub ready: bool,
     /// Has ended (`Succeeded` or `Failed`): its address is no longer its own.
     pub ended: bool,
+    /// Is being deleted (`metadata.deletionTimestamp`).
+    pub terminating: bool,
     /// Creation time.
     pub created: i64,
 }

@@ -63,8 +63,8 @@ fn address(world: &World, ip: IpAddr) -> Option<Address> {
         return Some(Address { ip, target: AddressTarget::Service(spec.id.clone()) });
     }
     let pod = world.pods().by_ip(ip)?;
-    let ports = workload_ports(world, pod);
-    Some(Address { ip, target: AddressTarget::Workload { workload: workload(world, pod), ports } })
+    let (workload, ports, terminating) = (workload(world, pod), workload_ports(world, pod), pod.facts.terminating);
+    Some(Address { ip, target: AddressTarget::Workload { workload, ports, terminating } })
 }
 
 /// The pod's ports that services name; where several name one port, the oldest service has it.

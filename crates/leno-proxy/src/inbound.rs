@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::header::CONNECTION;
+use http::{HeaderValue, StatusCode};
 use leno_core::Reason;
 use leno_core::decide::authn::{self, Arrival};
 use leno_core::decide::authz::{self, AuthzFacts, AuthzVerdict};
@@ -22,7 +23,7 @@ use crate::App;
 use crate::cluster::{Cluster, lock};
 use crate::datapath::{DataPath, Destination};
 use crate::detect::{self, First, Prefixed, Race, Spoken};
-use crate::discovery::{Lookup, Own};
+use crate::discovery::{Discovery, Lookup, Own};
 use crate::http::body::Head;
 use crate::http::phase::facts::Downstream;
 use crate::http::phase::peer;
@@ -326,13 +327,40 @@ impl Arrived {
 async fn http1(inbound: Inbound, io: impl Io + 'static) {
     let inbound = Arc::new(inbound);
     let drain = inbound.path.app.drain.clone();
-    serve_http::http1(io, drain, move |request| pipeline::inbound(Arc::clone(&inbound), request)).await;
+    let answer = move |request| {
+        let inbound = Arc::clone(&inbound);
+        async move {
+            let mut response = pipeline::inbound(Arc::clone(&inbound), request).await;
+            // A client that keeps its connection does not hear of the pod's end otherwise: the application would be gone
+            // before this proxy, and the connection would stay.
+            if inbound.path.app.discovery.own().terminating && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
+    };
+    serve_http::http1(io, drain, answer).await;
 }
 
 async fn http2(inbound: Inbound, io: impl Io + 'static) {
     let inbound = Arc::new(inbound);
     let drain = inbound.path.app.drain.clone();
-    serve_http::http2(io, drain, move |request| pipeline::inbound(Arc::clone(&inbound), request)).await;
+    let leaving = leaving(inbound.path.app.discovery.clone());
+    serve_http::http2(io, drain, leaving, move |request| pipeline::inbound(Arc::clone(&inbound), request)).await;
+}
+
+/// Resolves when the pod begins to go away. Never for connections that are made after that: their clients know no better
+/// pod.
+async fn leaving(discovery: Discovery) {
+    let mut changes = discovery.watch();
+    if !discovery.own().terminating {
+        while changes.changed().await.is_ok() {
+            if discovery.own().terminating {
+                return;
+            }
+        }
+    }
+    std::future::pending().await
 }
 
 /// What discovery knows of the client's address. Not waited for: a peer's sidecar tells more, and better.

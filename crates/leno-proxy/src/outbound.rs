@@ -198,7 +198,7 @@ async fn resolve(path: &DataPath, dialled: SocketAddr) -> Result<Target, Reason>
             // A port that the service does not have leads nowhere, as with kube-proxy.
             port.map(|port| Target::Service { handle, port }).ok_or(Reason::ClusterNotFound)
         }
-        AddressTarget::Workload { workload, ports } => {
+        AddressTarget::Workload { workload, ports, .. } => {
             let known = ports.iter().find(|p| p.port == dialled.port());
             let service = match known {
                 Some(port) => discovery.service(&port.service).await.found().map(|h| (h, port.clone())),

@@ -122,6 +122,7 @@ pub(super) fn pod(object: &Object) -> Outcome {
         ports: ports.filter(|p| !p.name.is_empty()).map(|p| (p.name.clone(), p.container_port)).collect(),
         host_network: raw.spec.host_network,
         ready: raw.status.is_ready(),
+        terminating: raw.metadata.deletion_timestamp.is_some(),
         ended: matches!(raw.status.phase.as_str(), "Succeeded" | "Failed"),
         created: unix_seconds(&raw.metadata.creation_timestamp),
         labels: raw.metadata.labels,

@@ -38,13 +38,22 @@ fn an_address_is_a_service_or_a_pod_or_nothing() {
     let Some(Resource::Address(vip)) = get(&world, ResourceKind::Address, "10.96.0.1") else { panic!() };
     assert_eq!(vip.target, AddressTarget::Service(ServiceId::new("shop", "cart")));
     let Some(Resource::Address(own)) = get(&world, ResourceKind::Address, "10.244.0.1") else { panic!() };
-    let AddressTarget::Workload { workload, ports } = &own.target else { panic!() };
+    let AddressTarget::Workload { workload, ports, .. } = &own.target else { panic!() };
     assert_eq!(workload.identity, Some(SpiffeId::new("cluster.local", "shop", "cart")));
     let ports: Vec<_> = ports.iter().map(|p| (p.port, p.service_port, p.service.to_string())).collect();
     assert_eq!(ports, [(8080, 80, "shop/cart".to_owned())]);
     assert_eq!(get(&world, ResourceKind::Address, "10.9.9.9"), None);
     assert_eq!(get(&world, ResourceKind::Routes, "shop/cart"), None);
     assert_eq!(get(&world, ResourceKind::Endpoints, "shop/none"), None);
+}
+
+#[test]
+fn a_pods_own_proxy_hears_that_it_is_being_deleted() {
+    let Lowered::Pod(mut facts) = pod("shop", "cart-1", 1, "cart") else { panic!() };
+    facts.terminating = true;
+    let world = world(&[("Pod", Lowered::Pod(facts))]);
+    let Some(Resource::Address(own)) = get(&world, ResourceKind::Address, "10.244.0.1") else { panic!() };
+    assert!(matches!(own.target, AddressTarget::Workload { terminating: true, .. }), "{own:?}");
 }
 
 #[test]

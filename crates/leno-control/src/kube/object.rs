@@ -100,6 +100,7 @@ fn metadata(kind: &Kind, metadata: ObjectMeta) -> Value {
             .collect();
         out["ownerReferences"] = Value::Array(owners);
         out["uid"] = json!(metadata.uid);
+        out["deletionTimestamp"] = json!(metadata.deletion_timestamp);
     }
     out
 }

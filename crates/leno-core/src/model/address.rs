@@ -30,6 +30,8 @@ pub enum AddressTarget {
         workload: Arc<Workload>,
         /// Ports of the pod that services name.
         ports: Vec<WorkloadPort>,
+        /// Its object is being deleted (`metadata.deletionTimestamp`): clients have been told elsewhere, or will be.
+        terminating: bool,
     },
 }
 

@@ -109,7 +109,7 @@ impl Discovery {
     pub fn fixed(objects: Objects) -> (Self, Live) {
         let Objects { ip, workload, ports, resources } = objects;
         let (discovery, commands) = Self::new(Own::new(workload.clone()), vec![ip]);
-        let target = AddressTarget::Workload { workload: Arc::new(workload), ports };
+        let target = AddressTarget::Workload { workload: Arc::new(workload), ports, terminating: false };
         let live = Live { discovery: discovery.clone(), resources: Arc::default() };
         live.set(Resource::Mesh(Arc::new(MeshConfig::default())));
         live.set(Resource::Address(Arc::new(Address { ip, target })));

@@ -12,6 +12,8 @@ pub struct Own {
     pub workload: Arc<Workload>,
     /// Ports of the pod that services name.
     pub ports: Vec<WorkloadPort>,
+    /// Whether the pod is being deleted.
+    pub terminating: bool,
     /// For whom rules are selected.
     pub viewer: Arc<Viewer>,
     /// Policies of the pod's namespace.
@@ -36,6 +38,7 @@ impl Own {
         Self {
             workload: Arc::new(workload),
             ports: Vec::new(),
+            terminating: false,
             viewer,
             policies: Arc::default(),
             root_policies: Arc::default(),
@@ -53,9 +56,10 @@ impl Own {
 
     /// Takes over what the control plane says of the pod's address.
     pub(super) fn set_address(&mut self, address: &Address) {
-        if let AddressTarget::Workload { workload, ports } = &address.target {
+        if let AddressTarget::Workload { workload, ports, terminating } = &address.target {
             self.workload = Arc::clone(workload);
             self.ports.clone_from(ports);
+            self.terminating = *terminating;
         }
         self.viewer = viewer(&self.workload, &self.mesh);
     }

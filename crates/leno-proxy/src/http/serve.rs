@@ -29,11 +29,12 @@ where
         .auto_date_header(false)
         .serve_connection(TokioIo::new(io), hyper_service(handle))
         .with_upgrades();
-    until_drained(connection, http1::UpgradeableConnection::graceful_shutdown, &drain).await;
+    until_drained(connection, http1::UpgradeableConnection::graceful_shutdown, &drain, std::future::pending()).await;
 }
 
-/// Serves HTTP/2 on `io` until the client leaves or the proxy drains.
-pub async fn http2<F, R>(io: impl Io + 'static, drain: Drain, handle: F)
+/// Serves HTTP/2 on `io` until the client leaves or the proxy drains. When `leaving` resolves, the client is told to open its
+/// next connection elsewhere (GOAWAY); what it has asked is answered.
+pub async fn http2<F, R>(io: impl Io + 'static, drain: Drain, leaving: impl Future<Output = ()>, handle: F)
 where
     F: Fn(Request) -> R + Send + Sync + 'static,
     R: Future<Output = Response> + Send + 'static,
@@ -47,7 +48,7 @@ where
         .max_concurrent_streams(STREAMS)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(io), hyper_service(handle));
-    until_drained(connection, http2::Connection::graceful_shutdown, &drain).await;
+    until_drained(connection, http2::Connection::graceful_shutdown, &drain, leaving).await;
 }
 
 /// The pipeline as hyper calls it.
@@ -62,17 +63,28 @@ where
     })
 }
 
-/// Drives a connection to its end; when the proxy drains, it is asked to end, and ended when the time is over.
-async fn until_drained<C>(connection: C, shut_down: impl FnOnce(Pin<&mut C>), drain: &Drain)
-where
+/// Drives a connection to its end; when the proxy drains or `leaving` resolves, it is asked to end, and it is ended when the
+/// drain's time is over.
+async fn until_drained<C>(
+    connection: C,
+    shut_down: impl FnOnce(Pin<&mut C>),
+    drain: &Drain,
+    leaving: impl Future<Output = ()>,
+) where
     C: Future<Output = hyper::Result<()>>,
 {
     let calm = drain.is_draining();
     let mut connection = pin!(connection);
+    let asked = async {
+        tokio::select! {
+            // Accepted while draining, by a client that has not heard of it: it is served as long as there is time.
+            () = drain.started(), if !calm => {}
+            () = leaving => {}
+        }
+    };
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        // Accepted while draining, by a client that has not heard of it: it is served as long as there is time.
-        () = drain.started(), if !calm => {
+        () = asked => {
             shut_down(connection.as_mut());
             tokio::select! {
                 ended = connection.as_mut() => ended,

@@ -171,6 +171,7 @@ impl Scene {
                     service_port: 80,
                     headless: false,
                 }],
+                terminating: false,
             };
             objects = objects.address(Address { ip: endpoint.ip, target });
         }

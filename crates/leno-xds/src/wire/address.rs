@@ -14,6 +14,7 @@ pub(super) fn decode(p: pb::Address, interner: &mut Interner) -> Result<Address,
             AddressTarget::Workload {
                 workload: interner.workload(Workload::from_wire(workload).at("workload.workload")?),
                 ports: list(w.ports, "workload.ports")?,
+                terminating: w.terminating,
             }
         }
     };
@@ -26,10 +27,13 @@ impl Wire for Address {
     fn to_wire(&self) -> pb::Address {
         let target = match &self.target {
             AddressTarget::Service(id) => pb::address::Target::Service(id.to_string()),
-            AddressTarget::Workload { workload, ports } => pb::address::Target::Workload(pb::WorkloadAddress {
-                workload: Some(workload.to_wire()),
-                ports: to_list(ports),
-            }),
+            AddressTarget::Workload { workload, ports, terminating } => {
+                pb::address::Target::Workload(pb::WorkloadAddress {
+                    workload: Some(workload.to_wire()),
+                    ports: to_list(ports),
+                    terminating: *terminating,
+                })
+            }
         };
         pb::Address { ip: ip_bytes(self.ip), target: Some(target) }
     }

@@ -156,7 +156,7 @@ fn a_pod_behind_several_services_is_held_once() {
     assert!(Arc::ptr_eq(&a, &b));
     let address = Address {
         ip: IpAddr::from([10, 0, 0, 1]),
-        target: AddressTarget::Workload { workload: a.clone(), ports: Vec::new() },
+        target: AddressTarget::Workload { workload: a.clone(), ports: Vec::new(), terminating: false },
     };
     let bytes = Resource::Address(Arc::new(address)).encode();
     let decoded = Resource::decode_shared(ResourceKind::Address, &bytes, &mut interner).unwrap();

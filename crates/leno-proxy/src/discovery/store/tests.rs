@@ -54,7 +54,7 @@ fn no_routes(store: &mut Store) {
 fn pod(namespace: &str, pod: &str, labels: &[(&str, &str)]) -> Resource {
     let labels: Labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let workload = Workload { namespace: namespace.to_owned(), pod: pod.to_owned(), labels, ..Workload::default() };
-    let target = AddressTarget::Workload { workload: Arc::new(workload), ports: Vec::new() };
+    let target = AddressTarget::Workload { workload: Arc::new(workload), ports: Vec::new(), terminating: false };
     Resource::Address(Arc::new(Address { ip: OWN, target }))
 }
 

@@ -136,8 +136,8 @@ fn address() -> impl Strategy<Value = Address> {
             headless,
         },
     );
-    let workload =
-        (workload(), vec(port, 0..3)).prop_map(|(w, ports)| AddressTarget::Workload { workload: Arc::new(w), ports });
+    let workload = (workload(), vec(port, 0..3), any::<bool>())
+        .prop_map(|(w, ports, terminating)| AddressTarget::Workload { workload: Arc::new(w), ports, terminating });
     let target = prop_oneof![service_id().prop_map(AddressTarget::Service), workload];
     (ip(), target).prop_map(|(ip, target)| Address { ip, target })
 }
