@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use leno_kit::process::Process;
 use leno_xds::wire::ResourceKind;
 
 /// Upper bounds of the convergence histogram, seconds: Istio's, and finer ones below.
@@ -92,6 +93,11 @@ impl Metrics {
         for ((kind, event), count) in lock(&self.config_events).iter() {
             line(text, "pilot_k8s_cfg_events", &format!("type=\"{}\",event=\"{event}\"", escape(kind)), count);
         }
+        let process = Process::read(SystemTime::now());
+        family(text, "process_cpu_seconds_total", "counter", "CPU time used, in seconds.");
+        line(text, "process_cpu_seconds_total", "", process.cpu_seconds);
+        family(text, "process_resident_memory_bytes", "gauge", "Resident memory.");
+        line(text, "process_resident_memory_bytes", "", process.resident_bytes);
         self.render_convergence(text);
         let citadel = [
             ("citadel_server_csr_count", "The number of CSRs received by Citadel server.", &self.csr),

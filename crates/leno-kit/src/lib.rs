@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod drain;
 pub mod log;
 pub mod memory;
+pub mod process;
 pub mod settings;
 pub mod signal;
 pub mod sock;

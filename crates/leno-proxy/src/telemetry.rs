@@ -9,7 +9,6 @@ mod flow;
 mod histogram;
 mod key;
 mod labels;
-mod process;
 pub mod record;
 mod samples;
 mod series;
@@ -30,7 +29,7 @@ use access_log::{AccessLog, Connection};
 use series::{Registry, TcpPair};
 
 pub use exposition::CONTENT_TYPE;
-pub use process::resident_bytes;
+pub use leno_kit::process::resident_bytes;
 pub use record::{HttpVersion, PeerInfo, ReqProtocol, RequestRecord, ServiceRef, TcpLabels};
 
 /// The one sink of everything the data path reports. Cheap to clone; never blocks.
@@ -116,7 +115,7 @@ impl Telemetry {
             tcp: tcp.map(|m| (Arc::clone(&m), m.counts.load())).collect(),
             overflow: self.inner.registry.overflow(),
             log_lines_dropped: self.inner.log.dropped(),
-            process: process::Process::read(self.inner.started),
+            process: leno_kit::process::Process::read(self.inner.started),
             at: exposition::Cursor::default(),
         }
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use leno_core::names::metric;
 
 use super::histogram::Histogram;
-use super::process::Process;
 use super::series::{RequestMetric, RequestValues, TcpMetric};
+use leno_kit::process::Process;
 
 /// Media type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -4,16 +4,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Numbers under Prometheus' customary `process_` names.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Process {
-    pub(super) cpu_seconds: f64,
-    pub(super) resident_bytes: u64,
-    pub(super) started_seconds: f64,
-    pub(super) open_fds: usize,
+pub struct Process {
+    /// User and system time.
+    pub cpu_seconds: f64,
+    /// Resident memory.
+    pub resident_bytes: u64,
+    /// When it started, in seconds since 1970.
+    pub started_seconds: f64,
+    /// Open file descriptors.
+    pub open_fds: usize,
 }
 
 impl Process {
     /// Reads `/proc`; what cannot be read is 0.
-    pub(super) fn read(started: SystemTime) -> Self {
+    #[must_use]
+    pub fn read(started: SystemTime) -> Self {
         Self {
             cpu_seconds: std::fs::read_to_string("/proc/self/stat").ok().and_then(|s| cpu_seconds(&s)).unwrap_or(0.0),
             resident_bytes: resident_bytes(),
