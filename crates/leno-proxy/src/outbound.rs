@@ -275,7 +275,8 @@ async fn spoke(
         }
         Spoken::Http2 => {
             let io = Prefixed::new(bytes, stream);
-            serve_http::http2(io, drain, move |request| pipeline::outbound(Arc::clone(&from), request)).await;
+            let stays = std::future::pending();
+            serve_http::http2(io, drain, stays, move |request| pipeline::outbound(Arc::clone(&from), request)).await;
         }
         Spoken::Tls => {
             if declared_http {
