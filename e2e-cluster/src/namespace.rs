@@ -113,7 +113,7 @@ impl Namespace {
     pub fn all_meshed(&self, selector: &str) -> bool {
         let mut pods = self.pods(selector);
         // Those of before a rollout may still be on their way out.
-        pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null() && pod["status"]["phase"] == "Running");
+        pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
         !pods.is_empty() && pods.iter().all(has_sidecar)
     }
 

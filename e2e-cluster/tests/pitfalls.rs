@@ -141,7 +141,7 @@ fn f_bad_objects_are_refused_at_the_door_by_object_field_and_reason() {
     // Nothing else is affected: good objects and pods go on.
     space.run(&[&http_app("server", "", 1), CANARY]);
     let ran = cluster.leno(&["install", "--set", "profil=demo", "-o", "yaml"]);
-    assert!(!ran.ok() && ran.to_string().contains("profile"), "a key that was meant is named:\n{}", ran.to_string());
+    assert!(!ran.ok() && ran.to_string().contains("profile"), "a key that was meant is named:\n{ran}");
     let ran = cluster.leno(&["proxy-config", "routes", "deploy/nobody", "-n", "e2e-bad"]);
-    assert!(!ran.ok() && ran.to_string().contains("nobody"), "{}", ran.to_string());
+    assert!(!ran.ok() && ran.to_string().contains("nobody"), "{ran}");
 }
