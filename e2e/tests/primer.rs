@@ -5,79 +5,13 @@ use std::time::{Duration, Instant};
 use leno_e2e::{Mesh, Namespace, client, echo_app, figure, service};
 use serde_json::Value;
 
-const CANARY: &str = "apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata:
-  name: my-service
-spec:
-  hosts:
-    - my-service
-  http:
-    - route:
-        - destination:
-            host: my-service
-            subset: v1
-          weight: 90
-        - destination:
-            host: my-service
-            subset: v2
-          weight: 10
----
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata:
-  name: my-service
-spec:
-  host: my-service
-  subsets:
-    - name: v1
-      labels:
-        version: v1
-    - name: v2
-      labels:
-        version: v2
-";
+const CANARY: &str = include_str!("../../samples/primer/canary.yaml");
 
-const SPLIT: &str = "apiVersion: split.smi-spec.io/v1alpha2
-kind: TrafficSplit
-metadata:
-  name: my-service
-spec:
-  service: my-service
-  backends:
-    - service: my-service-v1
-      weight: 900m
-    - service: my-service-v2
-      weight: 100m
-";
+const SPLIT: &str = include_str!("../../samples/primer/split.yaml");
 
-const RETRIES: &str = "apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata:
-  name: my-service
-spec:
-  hosts:
-    - my-service
-  http:
-    - timeout: 5s
-      retries:
-        attempts: 3
-        perTryTimeout: 2s
-        retryOn: 5xx,reset,connect-failure
-      route:
-        - destination:
-            host: my-service
-";
+const RETRIES: &str = include_str!("../../samples/primer/retries.yaml");
 
-const STRICT: &str = "apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata:
-  name: default
-  namespace: myapp
-spec:
-  mtls:
-    mode: STRICT
-";
+const STRICT: &str = include_str!("../../samples/primer/strict.yaml");
 
 fn myapp(meshed: Namespace) -> Vec<String> {
     vec![

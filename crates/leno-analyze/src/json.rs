@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leno_config::object::Lines;
+use leno_config::object::{Lines, strip_nulls};
 use leno_config::{Object, Position};
 use leno_core::model::Labels;
 use serde_json::Value;
@@ -21,18 +21,6 @@ pub fn object_from_json(mut json: Value) -> Option<Object> {
         lines: Lines::default(),
         json,
     })
-}
-
-/// Null is absent, as Kubernetes reads it.
-fn strip_nulls(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|_, v| !v.is_null());
-            map.values_mut().for_each(strip_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(strip_nulls),
-        _ => {}
-    }
 }
 
 /// The text at `pointer` (`/spec/host`).

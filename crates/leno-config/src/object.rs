@@ -183,6 +183,18 @@ impl Object {
     }
 }
 
+/// Takes fields that are null out of JSON: to Kubernetes they are absent.
+pub fn strip_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, v| !v.is_null());
+            map.values_mut().for_each(strip_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip_nulls),
+        _ => {}
+    }
+}
+
 const CLUSTER_SCOPED: &[&str] = &[
     "Namespace",
     "Node",

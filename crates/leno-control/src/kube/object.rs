@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kube::core::{DynamicObject, ObjectMeta};
-use leno_config::object::Lines;
+use leno_config::object::{Lines, strip_nulls};
 use leno_config::{Object, Position};
 use serde_json::{Map, Value, json};
 
@@ -128,18 +128,6 @@ fn picked(value: &Value, fields: &[&str]) -> Value {
 fn is_for_a_mesh(key: &str) -> bool {
     let prefix = key.split_once('/').map_or("", |(prefix, _)| prefix);
     ["istio.io", "linkerd.io", "leno.dev"].iter().any(|domain| prefix.ends_with(domain))
-}
-
-/// Null fields count as absent.
-fn strip_nulls(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|_, v| !v.is_null());
-            map.values_mut().for_each(strip_nulls);
-        }
-        Value::Array(items) => items.iter_mut().for_each(strip_nulls),
-        _ => {}
-    }
 }
 
 const SERVICE: &[&str] =
