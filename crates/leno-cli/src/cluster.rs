@@ -3,9 +3,6 @@
 //! [`Cluster::connect`] finds and tries it, [`objects`] reads and deletes, [`apply`] writes, [`forward`] opens a port of a pod,
 //! [`error`] puts failures into words. Objects are JSON values: what the server sent, nothing lost by a type that is older.
 
-// What one verb does not use yet the next one does; the client is a whole.
-#![allow(dead_code)]
-
 pub(crate) mod apply;
 mod connect;
 pub(crate) mod error;
@@ -18,7 +15,9 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use kube::Client;
+use tokio::runtime::Runtime;
 
+pub(crate) use connect::is_named;
 pub(crate) use kind::Kind;
 
 /// Which cluster; kubectl's options.
@@ -80,22 +79,22 @@ impl Cluster {
     }
 }
 
-/// Whether anything here names a cluster, without the options: a kubeconfig, or the ServiceAccount of this pod.
-pub(crate) fn is_named() -> bool {
-    std::env::var_os("KUBECONFIG").is_some_and(|v| !v.is_empty())
-        || std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
-        || std::env::home_dir().is_some_and(|home| home.join(".kube/config").exists())
-}
-
 /// Runs the asynchronous part of a verb. Verbs are plain functions; those that talk to a cluster put everything they await in one such block.
 ///
 /// # Errors
 /// As `work`.
 pub(crate) fn run<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("tokio")?;
+    let runtime = runtime()?;
     let result = runtime.block_on(work);
     // Streams that are still open must not hold the program back.
     runtime.shutdown_background();
     result
+}
+
+/// One thread beside the caller's: streams to pods go on while the caller works.
+///
+/// # Errors
+/// When no thread can be had.
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("tokio")
 }

@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use leno_config::LowerContext;
 use leno_install::{InjectSettings, NamespaceMeta};
 
-pub use server::{MAX_BODY, accept, serve};
+pub use server::{MAX_BODY, serve};
 
 /// Finds what a namespace says; `None` while it is not known.
 pub type Namespaces = dyn Fn(&str) -> Option<Arc<NamespaceMeta>> + Send + Sync;
@@ -62,12 +62,6 @@ impl Injector {
     /// Takes over new settings: pods made from now on have them.
     pub fn set(&self, settings: InjectSettings) {
         self.settings.store(Arc::new(settings));
-    }
-
-    /// Whether a namespace is known.
-    #[must_use]
-    pub fn knows(&self, namespace: &str) -> bool {
-        (self.namespaces)(namespace).is_some()
     }
 }
 

@@ -10,6 +10,7 @@ mod tree;
 
 use std::collections::BTreeMap;
 
+pub use crate::inject::settings::Resources;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -123,22 +124,6 @@ pub struct Viz {
     pub node_selector: BTreeMap<String, String>,
     /// Taints that it tolerates.
     pub tolerations: Vec<Value>,
-}
-
-/// Requests and limits of a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resources {
-    /// What it is sure to have.
-    pub requests: BTreeMap<String, String>,
-    /// What it may have at most.
-    pub limits: BTreeMap<String, String>,
-}
-
-impl Resources {
-    fn requests(cpu: &str, memory: &str) -> Self {
-        let requests = [("cpu", cpu), ("memory", memory)].map(|(k, v)| (k.to_owned(), v.to_owned()));
-        Self { requests: BTreeMap::from(requests), limits: BTreeMap::new() }
-    }
 }
 
 /// On, off, or as it fits.

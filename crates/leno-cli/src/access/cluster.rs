@@ -27,8 +27,7 @@ impl Remote {
     /// # Errors
     /// When it does not answer.
     pub(super) fn connect(globals: &Globals) -> anyhow::Result<Self> {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("tokio")?;
+        let runtime = crate::cluster::runtime()?;
         let cluster = runtime.block_on(Cluster::connect(&globals.cluster))?;
         Ok(Self { cluster, runtime })
     }

@@ -45,7 +45,7 @@ async fn resolve(options: &ClusterOptions) -> anyhow::Result<(Config, String)> {
         None => from_environment()?,
     };
     let Some(file) = file else {
-        if options.context.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        if options.context.is_none() && in_a_pod() {
             let config = Config::incluster().context("the ServiceAccount of this pod")?;
             return Ok((config, "the ServiceAccount of this pod".to_owned()));
         }
@@ -63,6 +63,16 @@ async fn resolve(options: &ClusterOptions) -> anyhow::Result<(Config, String)> {
         .await
         .with_context(|| format!("{source}: context `{context}`"))?;
     Ok((config, format!("context `{context}` of {source}")))
+}
+
+/// Whether anything here names a cluster, without the options: a kubeconfig, be it readable or not, or the ServiceAccount of
+/// this pod.
+pub(crate) fn is_named() -> bool {
+    in_a_pod() || !matches!(from_environment(), Ok((None, _)))
+}
+
+fn in_a_pod() -> bool {
+    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
 }
 
 /// What KUBECONFIG names, else `~/.kube/config`. Without either, where was looked in vain.

@@ -123,15 +123,6 @@ impl Cluster {
         self.client.request_text(request).await.map_err(|e| error::plain(&e))
     }
 
-    /// GET of an address of the API server, such as `/apis` or `/api/v1/namespaces/x/pods/y:80/proxy/path`.
-    ///
-    /// # Errors
-    /// When the server refuses or does not answer.
-    pub(crate) async fn raw(&self, path: &str) -> anyhow::Result<String> {
-        let request = Request::get(path).body(Vec::new()).context("address")?;
-        self.client.request_text(request).await.map_err(|e| error::plain(&e)).with_context(|| format!("GET {path}"))
-    }
-
     /// The version in which the cluster serves a kind by preference, if it does.
     ///
     /// # Errors

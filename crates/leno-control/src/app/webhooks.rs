@@ -48,7 +48,7 @@ pub(super) fn serve(
     let injector = Injector::new(first.unwrap_or(fallback.clone()), context, move |name| namespaces.get(name));
     let injector = Arc::new(injector.counted_by(counters));
     let tls = certificate.server(&[b"h2", b"http/1.1"])?;
-    let (serving, end) = (webhook::accept(listener, tls, Arc::clone(&injector), drain.clone()), drain.clone());
+    let (serving, end) = (webhook::serve(listener, tls, Arc::clone(&injector), drain.clone()), drain.clone());
     tasks.spawn(async move {
         serving.await;
         Ok(())

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -26,25 +25,9 @@ use super::inject::{Outcome, admit_pod};
 use super::validate::validate;
 use crate::metrics::add;
 
-/// Serves `/inject` and `/validate` until the drain. `tls` is asked for its certificate by each connection, so that it can be
-/// renewed; what is asked before the drain is answered.
-///
-/// # Errors
-/// When the address cannot be had.
-pub async fn serve(
-    address: SocketAddr,
-    tls: Arc<ServerConfig>,
-    injector: Arc<Injector>,
-    drain: Drain,
-) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(address).await;
-    let listener = listener.with_context(|| format!("the webhooks cannot listen on {address}"))?;
-    accept(listener, tls, injector, drain).await;
-    Ok(())
-}
-
-/// As [`serve`], on a listener that is bound.
-pub async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, injector: Arc<Injector>, drain: Drain) {
+/// Serves `/inject` and `/validate` until the drain; `tls` looks its certificate up for each connection, so that it can be
+/// renewed. What is asked before the drain is answered.
+pub async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, injector: Arc<Injector>, drain: Drain) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let place = tokio::select! {

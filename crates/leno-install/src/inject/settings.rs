@@ -75,9 +75,17 @@ pub struct Resources {
     pub limits: BTreeMap<String, String>,
 }
 
+impl Resources {
+    /// No limits.
+    #[must_use]
+    pub fn requests(cpu: &str, memory: &str) -> Self {
+        let requests = [("cpu", cpu), ("memory", memory)].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        Self { requests: BTreeMap::from(requests), limits: BTreeMap::new() }
+    }
+}
+
 impl Default for InjectSettings {
     fn default() -> Self {
-        let requests = [("cpu", "10m"), ("memory", "16Mi")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         Self {
             image: format!("{DEFAULT_HUB}/leno-proxy:{}", env!("CARGO_PKG_VERSION")),
             image_pull_policy: None,
@@ -92,7 +100,7 @@ impl Default for InjectSettings {
             native_sidecar: true,
             hold_application_until_proxy_starts: true,
             termination_drain_duration: "5s".into(),
-            resources: Resources { requests: BTreeMap::from(requests), limits: BTreeMap::new() },
+            resources: Resources::requests("10m", "16Mi"),
             rewrite_app_probes: true,
             prometheus_annotations: true,
             exclude_inbound_ports: Vec::new(),

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 
-use super::super::server::accept;
+use super::super::server::serve;
 use super::super::{Injector, MAX_BODY};
 use super::{patched, review, shop};
 
@@ -43,7 +43,7 @@ impl Scene {
         let injector = Arc::new(Injector::new(InjectSettings::default(), LowerContext::default(), find));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        tokio::spawn(accept(listener, Arc::new(tls), Arc::clone(&injector), drain));
+        tokio::spawn(serve(listener, Arc::new(tls), Arc::clone(&injector), drain));
         Self { address, authority, injector, trigger }
     }
 
