@@ -13,18 +13,23 @@ tools: ## Install what the tests need (says what)
 	@scripts/need.sh test
 
 .PHONY: build
-build: ## The release programs, in target/release
+build: dashboard ## The release programs, in target/release
 	@scripts/need.sh build
 	cargo build --release --locked $(PROGRAMS)
 
+.PHONY: dashboard
+dashboard: ## The dashboard's files, in dashboard/dist, from where leno-viz takes them
+	@scripts/need.sh dashboard
+	@scripts/dashboard.sh build
+
 .PHONY: demo
-demo: ## The sample shop with sidecars, STRICT mTLS, a canary in motion, and a live table
+demo: dashboard ## The sample shop with sidecars, STRICT mTLS, a canary in motion, and a live table
 	@scripts/need.sh run
 	cargo build --release --locked $(PROGRAMS)
 	@PATH="$(CURDIR)/target/release:$$PATH" target/release/leno demo
 
 .PHONY: check
-check: ## Format, lints, licences, docs, layers, links
+check: dashboard ## Format, lints, licences, docs, layers, links
 	@scripts/need.sh check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -33,6 +38,7 @@ check: ## Format, lints, licences, docs, layers, links
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked --quiet
 	$(MAKE) --no-print-directory gen && git diff --exit-code --stat -- docs/honoured.md docs/codes.md
 	cargo xtask layers
+	@scripts/dashboard.sh check
 	cargo xtask links
 
 .PHONY: gen
@@ -41,9 +47,10 @@ gen: ## Make the generated files anew
 	cargo run --quiet --locked -p leno-analyze --example codes > docs/codes.md
 
 .PHONY: unit
-unit: ## Unit, golden and in-process tests
+unit: dashboard ## Unit, golden and in-process tests
 	@scripts/need.sh test
 	cargo test --workspace --exclude leno-e2e --exclude leno-e2e-cluster --locked --no-fail-fast
+	@scripts/dashboard.sh test
 
 .PHONY: e2e
 e2e: build ## Whole meshes on this machine, one after the other

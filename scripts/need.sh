@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what a step needs and says what. Usage: need.sh build|run|check|test|fuzz|cluster|images
+# Installs what a step needs and says what. Usage: need.sh build|run|check|test|fuzz|cluster|images|dashboard
 #
 # On Debian and Ubuntu missing packages are installed with apt-get (as root, or through sudo where it asks nothing);
 # elsewhere, or without the right, they are named and the step stops.
 set -euo pipefail
-step=${1:?build, run, check, test, fuzz, cluster or images}
+step=${1:?build, run, check, test, fuzz, cluster, images or dashboard}
 cache=${LENO_CACHE:-$HOME/.cache/leno}
 
 packages=()
@@ -22,6 +22,10 @@ build | run | check | test | fuzz)
   want make make
   want cmake cmake
   ;;&
+dashboard)
+  want node nodejs
+  want npm npm
+  ;;
 cluster)
   want etcd etcd-server
   want containerd containerd
@@ -49,6 +53,9 @@ test)
   want tcpdump tcpdump
   want openssl openssl
   want setpriv util-linux
+  # The dashboard's tests run in it.
+  chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
+  [ -n "$chromium" ] || want chromium chromium
   ;;
 esac
 
@@ -65,7 +72,7 @@ if ((${#packages[@]})); then
   fi
 fi
 
-case $step in cluster | images) exit 0 ;; esac
+case $step in cluster | images | dashboard) exit 0 ;; esac
 
 if ! command -v cargo >/dev/null; then
   echo "missing: a Rust toolchain, 1.95 or newer (https://rustup.rs)" >&2

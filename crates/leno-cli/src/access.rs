@@ -5,6 +5,7 @@
 mod cluster;
 mod exchange;
 mod local;
+mod relay;
 
 use anyhow::{Context as _, anyhow, bail};
 use leno_local::{LocalMesh, StateDir};
@@ -102,6 +103,9 @@ pub(crate) trait Access {
 
     /// Asks one of the mesh's own programs: one body per replica, at least one.
     fn ask_system(&self, system: System, path: &str) -> anyhow::Result<Vec<Vec<u8>>>;
+
+    /// Leads connections to `listener` to one of the mesh's own programs, until the listener fails.
+    fn forward(&self, system: System, listener: std::net::TcpListener) -> anyhow::Result<()>;
 
     /// Writes what a container printed to standard output, and goes on with `follow`.
     fn print_log(&self, pod: &Pod, log: Log<'_>) -> anyhow::Result<()>;

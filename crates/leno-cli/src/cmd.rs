@@ -2,6 +2,7 @@
 
 pub(crate) mod analyze;
 pub(crate) mod check;
+pub(crate) mod dashboard;
 pub(crate) mod demo;
 pub(crate) mod inject;
 pub(crate) mod install;
@@ -47,6 +48,8 @@ pub(crate) enum Verb {
     /// A mesh on this machine: each pod is a network namespace with real processes.
     Local(local::Args),
     Viz(viz::Args),
+    #[command(visible_alias = "dash")]
+    Dashboard(dashboard::Args),
     Inject(inject::Args),
     Uninject(inject::UninjectArgs),
     #[command(visible_alias = "ps")]
@@ -106,6 +109,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Uninstall(args) => uninstall::run(&args, &globals),
         Verb::Local(args) => local::run(args, &globals),
         Verb::Viz(args) => viz::run(args, &globals),
+        Verb::Dashboard(args) => dashboard::run(&args, &globals),
         Verb::Logs(args) => logs::run(&args, &globals),
         Verb::Analyze(args) => analyze::run(&args, &globals),
         Verb::Check(args) => check::run(&args, &globals),

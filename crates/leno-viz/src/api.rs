@@ -15,6 +15,8 @@ use crate::model::{DEFAULT_WINDOW, Kind, Question, Resource, parse_duration};
 use crate::query;
 use crate::window::Window;
 
+pub mod mesh;
+
 /// The window as the server and the gatherer share it.
 pub type Shared = Arc<Mutex<Window>>;
 
@@ -92,11 +94,11 @@ impl Parameters {
     }
 }
 
-fn given(text: &Option<String>) -> Option<&str> {
+pub(crate) fn given(text: &Option<String>) -> Option<&str> {
     text.as_deref().filter(|t| !t.is_empty())
 }
 
-fn lock(window: &Shared) -> std::sync::MutexGuard<'_, Window> {
+pub(crate) fn lock(window: &Shared) -> std::sync::MutexGuard<'_, Window> {
     window.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

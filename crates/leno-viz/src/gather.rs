@@ -1,6 +1,6 @@
 //! Gathering: which proxies there are, and what each of them saw.
 
-mod fetch;
+pub(crate) mod fetch;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

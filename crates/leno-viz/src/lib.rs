@@ -6,6 +6,9 @@
 
 pub mod api;
 pub mod gather;
+pub mod graph;
 pub mod model;
 pub mod query;
+pub mod rules;
+pub mod ui;
 pub mod window;

@@ -10,7 +10,7 @@ use clap::Parser;
 use leno_kit::log::{self, Format};
 use leno_viz::model::parse_duration;
 use leno_viz::window::Window;
-use leno_viz::{api, gather};
+use leno_viz::{api, gather, ui};
 use tokio::net::TcpListener;
 
 /// Live golden signals of the mesh: gathers samples from its proxies and serves them as JSON.
@@ -55,11 +55,13 @@ fn run(args: &Args) -> anyhow::Result<()> {
             TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
         tracing::info!(listen = %listener.local_addr()?, control, step = ?args.step, "serving");
         let window = Arc::new(Mutex::new(Window::new(args.window, api::now())));
+        let mesh = api::mesh::Mesh::new(Arc::clone(&window), control.clone());
         let settings = gather::Settings { step: args.step, ..gather::Settings::new(control) };
         tokio::spawn(gather::run(settings, Arc::clone(&window)));
+        let router = api::router(window).merge(api::mesh::router(mesh)).merge(ui::router());
         let mut ending = leno_kit::signal::Ending::catch()?;
         tokio::select! {
-            ended = axum::serve(listener, api::router(window)).into_future() => ended?,
+            ended = axum::serve(listener, router).into_future() => ended?,
             why = ending.wait() => tracing::info!(why, "ending"),
         }
         Ok(())

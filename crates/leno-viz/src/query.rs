@@ -209,7 +209,7 @@ impl Row {
 }
 
 /// Linkerd's classification. A client that left is nobody's failure.
-fn failed(labels: &RequestLabels) -> bool {
+pub(crate) fn failed(labels: &RequestLabels) -> bool {
     match (labels.grpc, labels.status) {
         (Some(grpc), _) => matches!(grpc, 2 | 4 | 13 | 14 | 15),
         (None, 0) => labels.reason != "client_gone",

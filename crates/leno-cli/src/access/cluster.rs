@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::Write as _;
+use std::net::TcpListener;
 
 use anyhow::{Context as _, bail};
 use futures::AsyncReadExt as _;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::exchange::exchange;
+use super::relay::relay;
 use super::{Access, Ask, Log, Pod, Service, System};
 use crate::cluster::{Cluster, Kind, error};
 use crate::cmd::Globals;
@@ -34,6 +36,21 @@ impl Remote {
 
     fn list(&self, kind: &Kind, selector: Option<&str>) -> anyhow::Result<Vec<Value>> {
         self.runtime.block_on(self.cluster.list(kind, None, selector))
+    }
+
+    /// Ready pods of one of the mesh's own programs, at least one.
+    fn replicas(&self, system: System) -> anyhow::Result<Vec<Pod>> {
+        let selector = format!("app={}", system.name());
+        let found = self.list(&Kind::namespaced("", "v1", "Pod"), Some(&selector))?;
+        let ready: Vec<Pod> = found.iter().map(pod).filter(|p| p.ready && !p.ended).collect();
+        if ready.is_empty() {
+            let install = if system == System::Viz { "leno viz install" } else { "leno install" };
+            match found.len() {
+                0 => bail!("no pod with label {selector} in this cluster: install it with `{install}`"),
+                some => bail!("{some} pods with label {selector}, none of them ready"),
+            }
+        }
+        Ok(ready)
     }
 
     fn ask(&self, namespace: &str, pod: &str, port: u16, ask: Ask<'_>) -> anyhow::Result<Vec<u8>> {
@@ -63,22 +80,27 @@ impl Access for Remote {
     }
 
     fn ask_system(&self, system: System, path: &str) -> anyhow::Result<Vec<Vec<u8>>> {
-        let selector = format!("app={}", system.name());
-        let found = self.list(&Kind::namespaced("", "v1", "Pod"), Some(&selector))?;
-        let ready: Vec<Pod> = found.iter().map(pod).filter(|p| p.ready && !p.ended).collect();
-        if ready.is_empty() {
-            let install = if system == System::Viz { "leno viz install" } else { "leno install" };
-            match found.len() {
-                0 => bail!("no pod with label {selector} in this cluster: install it with `{install}`"),
-                some => bail!("{some} pods with label {selector}, none of them ready"),
-            }
-        }
+        let ready = self.replicas(system)?;
         let ask = |p: &Pod| self.ask(&p.namespace, &p.name, system.port(), Ask { method: "GET", path });
         match system {
             // Each replica knows the sidecars that are connected to it.
             System::Control => ready.iter().map(ask).collect(),
             System::Viz => Ok(vec![ask(&ready[0])?]),
         }
+    }
+
+    fn forward(&self, system: System, listener: TcpListener) -> anyhow::Result<()> {
+        // Asked anew for each connection: the pod may be another one by then.
+        let dial = || {
+            let (cluster, selector) = (self.cluster.clone(), format!("app={}", system.name()));
+            async move {
+                let found = cluster.list(&Kind::namespaced("", "v1", "Pod"), None, Some(&selector)).await?;
+                let pod = found.iter().map(pod).find(|p| p.ready && !p.ended);
+                let pod = pod.with_context(|| format!("no pod with label {selector} is ready"))?;
+                cluster.port_forward(&pod.namespace, &pod.name, system.port()).await
+            }
+        };
+        self.runtime.block_on(relay(listener, dial))
     }
 
     fn print_log(&self, pod: &Pod, log: Log<'_>) -> anyhow::Result<()> {

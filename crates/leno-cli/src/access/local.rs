@@ -1,10 +1,11 @@
 //! The mesh on this machine.
 
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 
 use leno_local::LocalMesh;
 
 use super::exchange::exchange;
+use super::relay::relay;
 use super::{Access, Ask, Log, Pod, Service, System};
 
 /// By its runtime's socket.
@@ -42,6 +43,18 @@ impl Access for Local {
     fn ask_system(&self, system: System, path: &str) -> anyhow::Result<Vec<Vec<u8>>> {
         let stream = self.0.dial_node(([127, 0, 0, 1], system.port()).into())?;
         Ok(vec![on(stream, Ask { method: "GET", path })?])
+    }
+
+    fn forward(&self, system: System, listener: TcpListener) -> anyhow::Result<()> {
+        let dial = || {
+            let dialled = self.0.dial_node(([127, 0, 0, 1], system.port()).into());
+            async move {
+                let stream = dialled?;
+                stream.set_nonblocking(true)?;
+                Ok(tokio::net::TcpStream::from_std(stream)?)
+            }
+        };
+        crate::cluster::run(relay(listener, dial))
     }
 
     fn print_log(&self, pod: &Pod, log: Log<'_>) -> anyhow::Result<()> {

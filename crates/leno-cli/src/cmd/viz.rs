@@ -31,6 +31,7 @@ enum What {
     #[command(visible_alias = "edge")]
     Edges(Ask),
     Install(super::install::VizArgs),
+    Dashboard(super::dashboard::Args),
 }
 
 #[derive(clap::Args)]
@@ -88,10 +89,13 @@ pub(crate) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     if let What::Install(args) = &args.what {
         return super::install::viz(args, globals);
     }
+    if let What::Dashboard(args) = &args.what {
+        return super::dashboard::run(args, globals);
+    }
     let mesh = access::connect(globals)?;
     let mesh = mesh.as_ref();
     match args.what {
-        What::Install(_) => Ok(ExitCode::SUCCESS),
+        What::Install(_) | What::Dashboard(_) => Ok(ExitCode::SUCCESS),
         What::Stat(ask) => repeat(&ask, |question, screen| {
             let answer = stat(mesh, question)?;
             if ask.output.print(&rows::stat_json(&answer))? {

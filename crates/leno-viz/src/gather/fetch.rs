@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 /// No usable answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FetchError {
+pub(crate) enum FetchError {
     #[error("no connection: {0}")]
     Connect(#[from] std::io::Error),
     #[error("no answer within {0:?}")]
@@ -29,7 +29,7 @@ pub(super) enum FetchError {
 }
 
 /// Body of a 200 answer.
-pub(super) async fn get(address: &str, path: &str, patience: Duration) -> Result<Bytes, FetchError> {
+pub(crate) async fn get(address: &str, path: &str, patience: Duration) -> Result<Bytes, FetchError> {
     tokio::time::timeout(patience, exchange(address, path)).await.map_err(|_| FetchError::Timeout(patience))?
 }
 

@@ -23,6 +23,10 @@ impl Access for Fixed {
         anyhow::bail!("not in this test")
     }
 
+    fn forward(&self, _: System, _: std::net::TcpListener) -> anyhow::Result<()> {
+        anyhow::bail!("not in this test")
+    }
+
     fn print_log(&self, _: &Pod, _: Log<'_>) -> anyhow::Result<()> {
         anyhow::bail!("not in this test")
     }

@@ -1,0 +1,33 @@
+// How well something is, from its success rate. Said three ways wherever it is shown: colour, mark and word.
+
+/** From nothing to say to failing. */
+export type Health = "idle" | "good" | "degraded" | "bad";
+
+/** At least this share of requests succeed where all is well. */
+export const GOOD = 0.999;
+/** Below this it fails. */
+export const BAD = 0.95;
+
+/** `null` is no traffic. */
+export function health(success: number | null | undefined): Health {
+  if (success === null || success === undefined) return "idle";
+  if (success >= GOOD) return "good";
+  return success >= BAD ? "degraded" : "bad";
+}
+
+/** The word. */
+export const WORDS: Record<Health, string> = {
+  idle: "no traffic",
+  good: "healthy",
+  degraded: "degraded",
+  bad: "failing",
+};
+
+/** The mark, which is there for those who do not see the colour. */
+export const MARKS: Record<Health, string> = { idle: "○", good: "●", degraded: "▲", bad: "■" };
+
+/** The worst of several. */
+export function worst(all: Health[]): Health {
+  const order: Health[] = ["idle", "good", "degraded", "bad"];
+  return all.reduce<Health>((a, b) => (order.indexOf(b) > order.indexOf(a) ? b : a), "idle");
+}

@@ -1,0 +1,184 @@
+// How the mesh is, by namespace, and what fails most.
+import type { Graph, GraphEdge, Stat, StatRow } from "../api";
+import { command } from "../cli";
+import { count, millis, percent, rate } from "../format";
+import { health, worst } from "../health";
+import { HealthBadge, Success } from "../parts/health";
+import { PageHead, WindowPick } from "../parts/page";
+import { Empty, Loaded } from "../parts/state";
+import { usePoll } from "../poll";
+import { href, type Place } from "../router";
+import { edgeId, name } from "../topology/map";
+
+export function OverviewPage({ place }: { place: Place }) {
+  const window = place.query.window ?? "1m";
+  const stat = usePoll<Stat>("stat", { kind: "ns", window });
+  const graph = usePoll<Graph>("topology", { window });
+  return (
+    <>
+      <PageHead title="Overview" command={command("viz stat ns", window !== "1m" && `-t ${window}`)}>
+        <WindowPick place={place} />
+      </PageHead>
+      <Loaded of={stat}>
+        {(s) =>
+          s.rows.length === 0 ? (
+            <div class="panel">
+              <Empty title="No sidecar has reported yet">
+                <p>
+                  Label a namespace and restart its pods:{" "}
+                  <code>kubectl label namespace NAME istio-injection=enabled</code>. Then <code>leno check</code> tells
+                  whether they are in the mesh.
+                </p>
+              </Empty>
+            </div>
+          ) : (
+            <>
+              <Totals stat={s} graph={graph.data} />
+              <div class="grid">
+                {s.rows.map((row) => (
+                  <Namespace key={row.name} row={row} graph={graph.data} />
+                ))}
+              </div>
+            </>
+          )
+        }
+      </Loaded>
+      {graph.data && graph.data.edges.length > 0 && <Worst edges={graph.data.edges} />}
+    </>
+  );
+}
+
+function Totals({ stat, graph }: { stat: Stat; graph: Graph | undefined }) {
+  const rps = stat.rows.reduce((sum, r) => sum + r.rps, 0);
+  const failed = stat.rows.reduce((sum, r) => sum + r.rps * (1 - (r.success ?? 1)), 0);
+  const pods = stat.rows.reduce((sum, r) => sum + r.meshed.meshed, 0);
+  const edges = graph?.edges ?? [];
+  const locked = edges.filter((e) => e.secured === "mTLS").length;
+  return (
+    <div class="tiles">
+      <Tile label="Requests a second" value={rate(rps)} more="as workloads were asked" />
+      <Tile
+        label="Success"
+        value={rps > 0 ? percent(1 - failed / rps) : "–"}
+        more={`${rate(failed)} failures a second`}
+      />
+      <Tile label="Pods in the mesh" value={String(pods)} more={count(stat.rows.length, "namespace")} />
+      <a class="panel tile" href={href(["topology"], { find: locked < edges.length ? "is:plaintext" : undefined })}>
+        <div class="label">Connections by mutual TLS</div>
+        <div class="value">{edges.length === 0 ? "–" : `${locked} of ${edges.length}`}</div>
+        <div class="more">{locked === edges.length ? "all of them" : `${edges.length - locked} with plaintext`}</div>
+      </a>
+    </div>
+  );
+}
+
+function Tile({ label, value, more }: { label: string; value: string; more: string }) {
+  return (
+    <div class="panel tile">
+      <div class="label">{label}</div>
+      <div class="value">{value}</div>
+      <div class="more">{more}</div>
+    </div>
+  );
+}
+
+function Namespace({ row, graph }: { row: StatRow; graph: Graph | undefined }) {
+  const inside = graph?.nodes.filter((n) => n.kind === "workload" && n.namespace === row.name) ?? [];
+  const grade = worst([health(row.success), ...inside.map((n) => health(n.success))]);
+  const unwell = inside.filter((n) => n.success !== null && health(n.success) !== "good");
+  return (
+    <section class="panel namespace">
+      <header>
+        <h2>
+          <a href={href(["topology"], { ns: row.name })}>{row.name}</a>
+        </h2>
+        <HealthBadge of={grade} />
+      </header>
+      <div class="body">
+        <dl class="kv">
+          <dt>Workloads</dt>
+          <dd>
+            <a href={href(["workloads"], { ns: row.name })}>{count(inside.length, "workload")}</a>,{" "}
+            {count(row.meshed.meshed, "pod")}
+          </dd>
+          <dt>Rate</dt>
+          <dd>{rate(row.rps)} requests/s</dd>
+          <dt>Success</dt>
+          <dd>
+            <Success share={row.success} />
+          </dd>
+          <dt>Latency</dt>
+          <dd>
+            p50 {millis(row.p50_ms)}, p95 {millis(row.p95_ms)}, p99 {millis(row.p99_ms)}
+          </dd>
+          {unwell.length > 0 && (
+            <>
+              <dt>Look at</dt>
+              <dd class="chips">
+                {unwell.map((n) => (
+                  <a class="chip" key={n.id} href={href(["topology"], { ns: row.name, sel: n.id })}>
+                    {n.name} {percent(n.success)}
+                  </a>
+                ))}
+              </dd>
+            </>
+          )}
+        </dl>
+      </div>
+    </section>
+  );
+}
+
+function Worst({ edges }: { edges: GraphEdge[] }) {
+  const failing = edges
+    .filter((e) => e.success !== null && e.success < 1)
+    .sort((a, b) => b.rps * (1 - (b.success ?? 1)) - a.rps * (1 - (a.success ?? 1)))
+    .slice(0, 6);
+  return (
+    <section class="panel">
+      <header>
+        <h2>Where requests fail</h2>
+        <a href={href(["topology"], { find: "is:failing" })}>Show on the map</a>
+      </header>
+      {failing.length === 0 ? (
+        <Empty title="Nowhere">No request failed in this window.</Empty>
+      ) : (
+        <div class="scroll">
+          <table>
+            <thead>
+              <tr>
+                <th>Traffic</th>
+                <th class="num">Failures/s</th>
+                <th class="num">Success</th>
+                <th>Most often</th>
+              </tr>
+            </thead>
+            <tbody>
+              {failing.map((e) => (
+                <tr key={edgeId(e)}>
+                  <td>
+                    <a href={href(["topology"], { sel: edgeId(e) })}>
+                      {name(e.from)} → {name(e.to)}
+                    </a>
+                  </td>
+                  <td class="num">{rate(e.rps * (1 - (e.success ?? 1)))}</td>
+                  <td class="num">
+                    <Success share={e.success} />
+                  </td>
+                  <td class="wrap">{cause(e)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function cause(edge: GraphEdge): string {
+  const first = edge.failures[0];
+  if (!first) return "";
+  const status = first.grpc === null ? `${first.status || "no answer"}` : `gRPC ${first.grpc}`;
+  return `${status}: ${first.reason === "answered" ? "the application itself answered so" : first.words}`;
+}

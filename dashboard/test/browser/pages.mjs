@@ -1,0 +1,87 @@
+// Every page, light and dark, on a screen and on a phone; and what holds for all of them.
+import assert from "node:assert/strict";
+
+export const PAGES = [
+  { name: "overview", hash: "#/", sees: "Where requests fail" },
+  { name: "topology", hash: "#/topology", sees: "reviews" },
+  { name: "workloads", hash: "#/workloads", sees: "catalog-v2" },
+  { name: "services", hash: "#/services", sees: "reviews" },
+];
+
+export async function run({ check, shot }) {
+  for (const { name, hash, sees } of PAGES) {
+    for (const [look, options] of [
+      ["light", {}],
+      ["dark", { colorScheme: "dark" }],
+      ["phone", { width: 390, height: 844 }],
+    ]) {
+      await check(`${name} (${look})`, async (open) => {
+        const page = await open(hash, options);
+        await page.locator(`text=${sees} >> visible=true`).first().waitFor();
+        await page.waitForTimeout(300);
+        await shot(page, `${name}-${look}`);
+        const { wide, seen } = await page.evaluate(() => ({
+          wide: document.documentElement.scrollWidth,
+          seen: innerWidth,
+        }));
+        assert.ok(wide <= seen, `the page is wider (${wide}) than the window (${seen})`);
+        assert.match(await page.locator("button.copy").first().getAttribute("data-command"), /^leno /);
+        if (look === "light") await nameless(page);
+      });
+    }
+  }
+
+  await check("the first paint comes within a second, and little is loaded", async (open) => {
+    const page = await open("#/");
+    await page.getByText("Requests a second").waitFor();
+    const figures = await page.evaluate(() => ({
+      paint: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Number.NaN,
+      bytes: performance
+        .getEntriesByType("resource")
+        .filter((e) => !e.name.includes("/api/"))
+        .reduce((sum, e) => sum + e.transferSize, 0),
+    }));
+    console.log(`      first paint ${figures.paint.toFixed(0)} ms, ${(figures.bytes / 1024).toFixed(1)} KiB`);
+    assert.ok(figures.paint < 1000, `${figures.paint} ms`);
+    assert.ok(figures.bytes > 0 && figures.bytes < 300 * 1024, `${figures.bytes} bytes`);
+  });
+
+  await check("keys go from page to page", async (open) => {
+    const page = await open("#/");
+    await page.getByText("Requests a second").waitFor();
+    await page.keyboard.press("t");
+    await page.locator("svg.map").waitFor();
+    await page.keyboard.press("/");
+    await page.keyboard.type("web");
+    await page.waitForFunction(() => location.hash.includes("find=web"));
+    await page.keyboard.press("Escape");
+    await page.locator("h1").first().click();
+    await page.keyboard.press("w");
+    await page.getByRole("heading", { name: "Workloads" }).waitFor();
+    await page.keyboard.press("?");
+    await page.getByRole("dialog").waitFor();
+  });
+
+  await check("an address of no page says so", async (open) => {
+    const page = await open("#/nowhere");
+    await page.getByText("There is no such page").waitFor();
+  });
+
+  await check("the command is copied", async (open) => {
+    const page = await open("#/workloads?ns=shop");
+    await page.getByText("catalog-v2").first().waitFor();
+    await page.locator("button.copy").first().click();
+    const text = await page.evaluate(() => navigator.clipboard.readText());
+    assert.equal(text, "leno viz stat deploy -n shop");
+  });
+}
+
+/** Everything that can be pressed says what it is. */
+async function nameless(page) {
+  const found = await page.evaluate(() =>
+    [...document.querySelectorAll("a, button, input, select, [role=button]")]
+      .filter((e) => !(e.textContent.trim() || e.getAttribute("aria-label") || e.labels?.length || e.title))
+      .map((e) => e.outerHTML.slice(0, 120)),
+  );
+  assert.deepEqual(found, [], "without a name");
+}

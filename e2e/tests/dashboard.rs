@@ -1,0 +1,72 @@
+//! The dashboard in a real Chromium, on the sample shop. Pictures of every view are kept in `target/dashboard`.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use leno_e2e::{Mesh, text};
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// `leno dashboard --url`, ended when dropped.
+struct Dashboard {
+    child: Child,
+    url: String,
+}
+
+impl Dashboard {
+    fn open(mesh: &Mesh) -> Self {
+        let mut command = mesh.command(&["dashboard", "--url", "--port", "0"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("run leno dashboard");
+        let mut url = String::new();
+        let out = child.stdout.take().expect("its output");
+        BufReader::new(out).read_line(&mut url).expect("its address");
+        assert!(url.starts_with("http://127.0.0.1:"), "`leno dashboard --url` printed `{url}`");
+        Self { child, url: url.trim().to_owned() }
+    }
+}
+
+impl Drop for Dashboard {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs suites of `dashboard/test/browser`; fails with all they said.
+fn browse(url: &str, suites: &[&str]) {
+    let pictures = root().join("target/dashboard");
+    let mut command = Command::new("node");
+    command.arg(root().join("dashboard/test/browser/run.mjs")).arg(url).arg(&pictures).args(suites);
+    let out = command.output().expect("run node: `make tools` installs what this needs");
+    println!("{}", String::from_utf8_lossy(&out.stdout));
+    assert!(out.status.success(), "pictures are in {}\n{}", pictures.display(), text(&out));
+}
+
+fn shop() -> Mesh {
+    let folder = root().join("samples/istio");
+    let mut files: Vec<_> = std::fs::read_dir(&folder).expect("samples").flatten().map(|f| f.path()).collect();
+    files.sort();
+    let texts: Vec<String> = files.iter().map(|f| std::fs::read_to_string(f).expect("a sample")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mesh = Mesh::up(&texts);
+    mesh.wait(Duration::from_secs(60), "the shop has traffic", |mesh| {
+        let out = mesh.leno(&["viz", "stat", "deploy", "-n", "shop", "-o", "json"]);
+        let rows: Value = serde_json::from_slice(&out.stdout).unwrap_or_default();
+        let busy =
+            |name| rows.as_array().into_iter().flatten().any(|r| r["name"] == name && r["rps"].as_f64() > Some(1.0));
+        busy("pay") && busy("catalog-v2") && busy("reviews")
+    });
+    mesh
+}
+
+#[test]
+fn every_page_in_a_real_browser() {
+    let mesh = shop();
+    let dashboard = Dashboard::open(&mesh);
+    browse(&dashboard.url, &["pages"]);
+}
