@@ -79,13 +79,133 @@ export interface Graph {
   edges: GraphEdge[];
 }
 
-export interface Health {
-  ready: boolean;
+/** How leno-viz itself is. */
+export interface Status {
+  version: string;
+  now_ms: number;
+  began_ms: number;
   proxies: number;
   /** Since when the control plane does not answer, if it does not. */
-  control_lost_ms?: number | null;
+  control_lost_ms: number | null;
   /** When a sidecar last told something. */
-  last_ms?: number | null;
+  last_ms: number | null;
+}
+
+/** Golden signals over time, one figure a step. */
+export interface Series {
+  start_ms: number;
+  step_ms: number;
+  rows: SeriesRow[];
+}
+
+export interface SeriesRow {
+  namespace: string;
+  name: string;
+  rps: number[];
+  failed: number[];
+  p50_ms?: (number | null)[];
+  p95_ms?: (number | null)[];
+  p99_ms?: (number | null)[];
+}
+
+export interface MeshEvent {
+  at_ms: number;
+  what: "config" | "rollout" | "ejection" | "certificate";
+  namespace: string;
+  kind: string;
+  name: string;
+  text: string;
+}
+
+export interface Events {
+  events: MeshEvent[];
+}
+
+/** A match by text: `{"exact": "x"}`. */
+export type StringMatch = Record<string, string>;
+
+/** A rule in force. */
+export interface Rule {
+  service: string;
+  namespace: string;
+  route: string;
+  rule: RuleRef;
+  matches: {
+    uri: StringMatch | null;
+    method: StringMatch | null;
+    headers: [string, StringMatch][];
+    query: [string, StringMatch][];
+    source_namespace: string | null;
+  }[];
+  action: {
+    forward?: { backend: { service: { name: string }; subset: string | null; port: number | null }; weight: number }[];
+    redirect?: unknown;
+    respond?: { status: number };
+  };
+  timeout_ms: number | null;
+  retries: number | null;
+  per_try_ms: number | null;
+  fault: boolean;
+  mirrors: number;
+}
+
+/** An object with its findings. */
+export interface ObjectRef {
+  kind: string;
+  namespace: string;
+  name: string;
+  findings: { code: string; level: "Error" | "Warning" | "Info"; message: string; line: number }[];
+}
+
+export interface WorkloadDetail {
+  pods: {
+    name: string;
+    ip: string;
+    version: string;
+    connected_since: number;
+    synced: boolean;
+    certificate: { identity: string; serial: string; issued_ms: number; not_after_ms: number } | null;
+    problem: string | null;
+    ejected_by: string[];
+    ejects: { cluster: string; address: string; pod: string }[] | null;
+  }[];
+  services: { namespace: string; name: string }[];
+  labels: Record<string, string> | null;
+  objects: ObjectRef[];
+  policies: { kind: string; namespace: string; name: string; mode: string | null }[];
+}
+
+export interface ServiceDetail {
+  known: boolean;
+  kind: string | null;
+  addresses: string[] | null;
+  ports: { port: number; name: string; protocol: string }[] | null;
+  endpoints: {
+    ip: string;
+    ready: boolean;
+    pod: string;
+    workload: string;
+    kind: string;
+    version: string | null;
+    identity: string | null;
+    ejected_by: string[];
+  }[];
+  rules: Rule[];
+  objects: ObjectRef[];
+}
+
+export interface Policies {
+  root_namespace: string;
+  policies: {
+    namespace: string;
+    peer_authentications: {
+      origin: { kind: string; namespace: string; name: string };
+      selector: Record<string, string>;
+      mode: string | null;
+      ports: [number, string][];
+    }[];
+    authorization: number;
+  }[];
 }
 
 /** An answer that is none. */

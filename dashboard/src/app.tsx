@@ -1,13 +1,16 @@
 // The frame of all pages: where to go, how the mesh's own programs are, keys.
 import type { ComponentType } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import type { Health } from "./api";
+import type { Status } from "./api";
 import { clock, count, span } from "./format";
+import { ConfigPage } from "./pages/config";
+import { MtlsPage } from "./pages/mtls";
 import { OverviewPage } from "./pages/overview";
+import { RoutesPage } from "./pages/routes";
 import { ServicesPage } from "./pages/services";
 import { TopologyPage } from "./pages/topology";
 import { WorkloadsPage } from "./pages/workloads";
-import { Overview, Services, Sun, Topology, Workloads } from "./parts/icons";
+import { Config, Lock, Overview, Routes, Services, Sun, Topology, Workloads } from "./parts/icons";
 import { Empty } from "./parts/state";
 import { usePoll } from "./poll";
 import { go, href, type Place, usePlace } from "./router";
@@ -26,6 +29,9 @@ const ENTRIES: Entry[] = [
   { path: "topology", title: "Topology", key: "t", icon: Topology, page: TopologyPage },
   { path: "workloads", title: "Workloads", key: "w", icon: Workloads, page: WorkloadsPage },
   { path: "services", title: "Services", key: "s", icon: Services, page: ServicesPage },
+  { path: "routes", title: "Routes", key: "r", icon: Routes, page: RoutesPage },
+  { path: "config", title: "Configuration", key: "c", icon: Config, page: ConfigPage },
+  { path: "mtls", title: "Mutual TLS", key: "m", icon: Lock, page: MtlsPage },
 ];
 
 /** The whole. */
@@ -38,7 +44,7 @@ export function App() {
     const rest = place.path.slice(1).at(-1);
     document.title = `${rest ? `${rest} · ` : ""}${entry?.title ?? "Not found"} · Leno`;
   }, [place, entry]);
-  const health = usePoll<Health>("healthz");
+  const health = usePoll<Status>("status");
   const Page = entry?.page;
   return (
     <div class="shell">
@@ -82,7 +88,7 @@ export function App() {
 }
 
 /** Says when leno-viz is up but nothing new comes to it. */
-function Freshness({ of }: { of: Health | undefined }) {
+function Freshness({ of }: { of: Status | undefined }) {
   if (!of) return null;
   const age = of.last_ms ? (Date.now() - of.last_ms) / 1000 : null;
   if (of.control_lost_ms) {

@@ -13,6 +13,7 @@ use leno_xds::wire::{ResourceKind, ResourceName};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::build::Refresher;
+use crate::history::History;
 use crate::metrics::Metrics;
 use crate::source::{Batch, Change, ObjectState, ObjectStatus};
 use crate::world::{ObjectKey, World};
@@ -45,6 +46,8 @@ pub struct Hub {
     state: RwLock<State>,
     /// Counters.
     pub metrics: Metrics,
+    /// What changed lately.
+    pub history: History,
 }
 
 /// What the writer changes and others read.
@@ -85,6 +88,7 @@ impl Hub {
             pushes: broadcast::channel(PUSHES).0,
             state: RwLock::new(state),
             metrics: Metrics::default(),
+            history: History::default(),
         })
     }
 
@@ -93,6 +97,7 @@ impl Hub {
         let start = Instant::now();
         self.apply(first);
         self.push(start);
+        self.history.clear();
         let snapshot = self.snapshot();
         let resources: usize = ResourceKind::ALL.into_iter().map(|kind| snapshot.len(kind)).sum();
         tracing::info!(objects = self.state().objects.len(), resources, took = ?start.elapsed(), "configuration in force");
@@ -158,6 +163,7 @@ impl Hub {
                 let changed = state.world.set(&key, pieces);
                 if changed {
                     self.metrics.config_event(&key.kind, event);
+                    self.history.note(&key, if event == "add" { "created" } else { "changed" }, "");
                 }
                 let said = state.objects.get(&key) == Some(&status);
                 for message in status.messages.iter().filter(|_| !said) {
@@ -176,6 +182,7 @@ impl Hub {
                     tracing::error!("{message}{kept}");
                 }
                 self.metrics.config_event(&key.kind, "refuse");
+                self.history.note(&key, "refused", &status.messages.join("\n"));
                 debug_assert_eq!(status.state, ObjectState::Refused);
                 state.objects.insert(key, status);
                 false
@@ -183,6 +190,7 @@ impl Hub {
             Change::Deleted { key } => {
                 if state.objects.remove(&key).is_some() {
                     self.metrics.config_event(&key.kind, "delete");
+                    self.history.note(&key, "deleted", "");
                 }
                 state.world.remove(&key) && URGENT.contains(&key.kind.as_str())
             }

@@ -13,6 +13,7 @@
 pub mod app;
 pub mod boot;
 pub mod build;
+pub mod history;
 pub mod hub;
 pub mod kube;
 pub mod metrics;

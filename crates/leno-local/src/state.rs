@@ -65,6 +65,12 @@ impl StateDir {
         self.0.join("config")
     }
 
+    /// Objects as they were applied, for leno-viz to show.
+    #[must_use]
+    pub fn applied(&self) -> PathBuf {
+        self.0.join("applied")
+    }
+
     /// Logs of containers and of the mesh's own programs.
     #[must_use]
     pub fn logs(&self) -> PathBuf {
@@ -95,7 +101,7 @@ impl StateDir {
         let build = || -> io::Result<()> {
             fs::create_dir_all(&self.0)?;
             fs::write(self.0.join(MARK), "Made by `leno local up`; `leno local down` removes it.\n")?;
-            for dir in [self.config(), self.logs(), self.run(), self.0.join("tmp")] {
+            for dir in [self.config(), self.applied(), self.logs(), self.run(), self.0.join("tmp")] {
                 fs::create_dir_all(dir)?;
             }
             Ok(())
@@ -145,4 +151,4 @@ impl StateDir {
 
 /// Says that a directory is ours to clean.
 const MARK: &str = ".leno-local";
-const OURS: &[&str] = &["socket", "lock", "supervisor.log", "config", "logs", "run", "tmp"];
+const OURS: &[&str] = &["socket", "lock", "supervisor.log", "config", "applied", "logs", "run", "tmp"];

@@ -13,9 +13,12 @@ use serde_json::json;
 
 use crate::model::{DEFAULT_WINDOW, Kind, Question, Resource, parse_duration};
 use crate::query;
+use crate::series;
 use crate::window::Window;
 
+mod detail;
 pub mod mesh;
+mod objects;
 
 /// The window as the server and the gatherer share it.
 pub type Shared = Arc<Mutex<Window>>;
@@ -25,6 +28,7 @@ pub fn router(window: Shared) -> Router {
     Router::new()
         .route("/api/v1/stat", get(stat))
         .route("/api/v1/edges", get(edges))
+        .route("/api/v1/series", get(over_time))
         .route("/api/v1/healthz", get(healthz))
         // Where the local runtime and Kubernetes look whether a program is ready.
         .route("/healthz/ready", get(healthz))
@@ -44,6 +48,11 @@ async fn stat(State(window): State<Shared>, Query(parameters): Query<Parameters>
 
 async fn edges(State(window): State<Shared>, Query(parameters): Query<Parameters>) -> Response {
     answer(&parameters, |question| query::edges(&lock(&window), question, now()))
+}
+
+async fn over_time(State(window): State<Shared>, Query(parameters): Query<Parameters>) -> Response {
+    let detail = given(&parameters.detail).is_some();
+    answer(&parameters, |question| series::series(&lock(&window), question, detail, now()))
 }
 
 async fn healthz(State(window): State<Shared>) -> Response {
@@ -68,6 +77,8 @@ struct Parameters {
     window: Option<String>,
     from: Option<String>,
     to: Option<String>,
+    /// Anything: with percentiles over time.
+    detail: Option<String>,
 }
 
 impl Parameters {

@@ -69,13 +69,13 @@ pub async fn run(settings: Settings, window: Shared) {
 
 /// A proxy as the control plane lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Deserialize)]
-struct Listed {
-    namespace: String,
-    pod: String,
-    ip: IpAddr,
+pub(crate) struct Listed {
+    pub(crate) namespace: String,
+    pub(crate) pod: String,
+    pub(crate) ip: IpAddr,
 }
 
-async fn list(control: &str) -> Result<Vec<Listed>, fetch::FetchError> {
+pub(crate) async fn list(control: &str) -> Result<Vec<Listed>, fetch::FetchError> {
     let body = fetch::get(control, "/leno/v1/proxies", PATIENCE).await?;
     // A proxy that has not told its address yet comes with the next answer.
     let all: Vec<serde_json::Value> = serde_json::from_slice(&body)?;

@@ -5,10 +5,14 @@
 //! themselves are [`model`], shared with the command line. History is Prometheus' business, not ours.
 
 pub mod api;
+pub mod events;
 pub mod gather;
 pub mod graph;
 pub mod model;
+pub mod objects;
 pub mod query;
 pub mod rules;
+pub mod series;
 pub mod ui;
+pub mod watch;
 pub mod window;

@@ -1,6 +1,7 @@
 //! `leno-viz`: see the library of the same name.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,6 +10,8 @@ use anyhow::Context as _;
 use clap::Parser;
 use leno_kit::log::{self, Format};
 use leno_viz::model::parse_duration;
+use leno_viz::objects::Source;
+use leno_viz::watch::{self, Watch};
 use leno_viz::window::Window;
 use leno_viz::{api, gather, ui};
 use tokio::net::TcpListener;
@@ -29,6 +32,12 @@ struct Args {
     /// Time between two scrapes of one proxy.
     #[arg(long, default_value = "5s", value_parser = parse_duration)]
     step: Duration,
+    /// Folders with the mesh's objects as JSON files, as the local runtime writes them.
+    #[arg(long, value_name = "DIR", conflicts_with = "kubernetes")]
+    objects: Vec<PathBuf>,
+    /// Read the mesh's objects from the cluster, for the pages about configuration.
+    #[arg(long)]
+    kubernetes: bool,
     /// The log's filter.
     #[arg(long, env = "LENO_LOG", default_value = "info")]
     log: String,
@@ -55,7 +64,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
             TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
         tracing::info!(listen = %listener.local_addr()?, control, step = ?args.step, "serving");
         let window = Arc::new(Mutex::new(Window::new(args.window, api::now())));
-        let mesh = api::mesh::Mesh::new(Arc::clone(&window), control.clone());
+        let watch = Arc::new(Watch::default());
+        tokio::spawn(watch::run(control.clone(), Arc::clone(&watch)));
+        let mesh = api::mesh::Mesh::new(Arc::clone(&window), control.clone(), source(args), watch);
         let settings = gather::Settings { step: args.step, ..gather::Settings::new(control) };
         tokio::spawn(gather::run(settings, Arc::clone(&window)));
         let router = api::router(window).merge(api::mesh::router(mesh)).merge(ui::router());
@@ -66,6 +77,14 @@ fn run(args: &Args) -> anyhow::Result<()> {
         }
         Ok(())
     })
+}
+
+fn source(args: &Args) -> Source {
+    match (args.kubernetes, args.objects.is_empty()) {
+        (true, _) => Source::Cluster,
+        (false, true) => Source::None,
+        (false, false) => Source::Folders(args.objects.clone()),
+    }
 }
 
 /// `http://HOST:PORT`, or the same without the scheme.

@@ -17,7 +17,7 @@ use crate::window::{Connections, Proxy, ProxyId, Requests, Window};
 /// Golden signals, one row per thing; also for pods without traffic.
 #[must_use]
 pub fn stat(window: &Window, question: &Question, now: u64) -> Stat {
-    let view = View { question, service: question.kind == Kind::Service };
+    let view = View::new(question);
     let mut rows: BTreeMap<(String, String), Row> = BTreeMap::new();
     for (id, proxy) in window.proxies() {
         if let Some(name) = view.own_row(id, proxy).filter(|_| proxy.alive) {
@@ -77,7 +77,7 @@ pub fn edges(window: &Window, question: &Question, now: u64) -> Edges {
 }
 
 /// What requests and connections have in common.
-struct Flow<'a> {
+pub(crate) struct Flow<'a> {
     direction: Direction,
     source: &'a PeerLabels,
     destination: &'a PeerLabels,
@@ -85,7 +85,7 @@ struct Flow<'a> {
 }
 
 impl<'a> Flow<'a> {
-    fn of_request(labels: &'a Arc<RequestLabels>) -> Self {
+    pub(crate) fn of_request(labels: &'a Arc<RequestLabels>) -> Self {
         let RequestLabels { direction, source, destination, service, .. } = &**labels;
         Self { direction: *direction, source, destination, service: service.as_ref() }
     }
@@ -97,12 +97,16 @@ impl<'a> Flow<'a> {
 }
 
 /// Which row something belongs to.
-struct View<'a> {
+pub(crate) struct View<'a> {
     question: &'a Question,
     service: bool,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    pub(crate) fn new(question: &'a Question) -> Self {
+        Self { question, service: question.kind == Kind::Service }
+    }
+
     /// The row of the proxy's own pod. With a filter only what has traffic is shown.
     fn own_row(&self, id: &ProxyId, proxy: &Proxy) -> Option<(String, String)> {
         let q = self.question;
@@ -111,7 +115,7 @@ impl View<'_> {
     }
 
     /// The row of a flow that the proxy saw; `None` if it is none of those asked for.
-    fn row(&self, id: &ProxyId, proxy: &Proxy, flow: &Flow<'_>) -> Option<(String, String)> {
+    pub(crate) fn row(&self, id: &ProxyId, proxy: &Proxy, flow: &Flow<'_>) -> Option<(String, String)> {
         let q = self.question;
         let callers = self.service || q.to.is_some();
         let wanted = if callers { Direction::Outbound } else { Direction::Inbound };

@@ -151,6 +151,12 @@ impl Window {
         self.proxies.contains_key(&ProxyId { namespace: namespace.to_owned(), pod: pod.to_owned() })
     }
 
+    /// Since when there can be anything, milliseconds since 1970.
+    #[must_use]
+    pub const fn began(&self) -> u64 {
+        self.began
+    }
+
     /// Numbers kept.
     #[must_use]
     pub const fn size(&self) -> usize {
@@ -180,6 +186,12 @@ impl Proxy {
             tcp: HashMap::new(),
             frames: VecDeque::new(),
         }
+    }
+
+    /// When it started, and when it last told something; milliseconds since 1970.
+    #[must_use]
+    pub const fn times(&self) -> (u64, u64) {
+        (self.started_ms, self.last)
     }
 
     /// The last `window` before `now`. It ends with the last scrape, so that rates do not depend on how long ago that
@@ -245,6 +257,12 @@ impl Proxy {
 }
 
 impl Frame {
+    /// From when to when, milliseconds since 1970.
+    #[must_use]
+    pub const fn times(&self) -> (u64, u64) {
+        (self.start, self.end)
+    }
+
     fn add(&mut self, later: Self) {
         self.end = later.end;
         for (labels, requests) in later.requests {

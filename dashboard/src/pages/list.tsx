@@ -1,5 +1,5 @@
 // What lists of workloads and services have in common.
-import type { Stat, StatRow } from "../api";
+import type { Series, Stat, StatRow } from "../api";
 import { millis, rate } from "../format";
 import { health } from "../health";
 import { HealthBadge, Success } from "../parts/health";
@@ -10,6 +10,12 @@ import type { Place } from "../router";
 /** Golden signals of all of a kind. */
 export function useStat(kind: string, place: Place) {
   return usePoll<Stat>("stat", { kind, window: place.query.window ?? "1m", namespace: place.query.ns });
+}
+
+/** The lines of all of a kind, for small charts; over five minutes at least. */
+export function useSeries(kind: string, place: Place): Series | undefined {
+  const window = ["15m", "30m"].find((w) => w === place.query.window) ?? "5m";
+  return usePoll<Series>("series", { kind, window, namespace: place.query.ns }, 6000).data;
 }
 
 /** Rows whose name or namespace has the text that is sought. */

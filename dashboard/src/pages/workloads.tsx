@@ -1,17 +1,28 @@
 // Deployments and the like.
-import type { Stat } from "../api";
+import type { Series, Stat } from "../api";
 import { command, scope } from "../cli";
 import { FindBox, NamespacePick, PageHead, WindowPick } from "../parts/page";
+import { lineOf, Spark } from "../parts/spark";
 import { Empty, Loaded } from "../parts/state";
 import { Table } from "../parts/table";
 import type { Polled } from "../poll";
 import { href, type Place } from "../router";
-import { namespacesOf, signalColumns, sought, useStat } from "./list";
+import { namespacesOf, signalColumns, sought, useSeries, useStat } from "./list";
+import { WorkloadPage } from "./workload";
 
 /** Kinds that own pods. */
 export const OWNERS = ["deployment", "statefulset", "daemonset", "job"];
 
 export function WorkloadsPage({ place }: { place: Place }) {
+  const [, namespace, kind, name] = place.path;
+  return namespace && kind && name ? (
+    <WorkloadPage key={place.path.join("/")} place={place} namespace={namespace} kind={kind} name={name} />
+  ) : (
+    <WorkloadList place={place} />
+  );
+}
+
+function WorkloadList({ place }: { place: Place }) {
   const all = [
     useStat("deployment", place),
     useStat("statefulset", place),
@@ -19,6 +30,10 @@ export function WorkloadsPage({ place }: { place: Place }) {
     useStat("job", place),
   ];
   const joined = join(all);
+  const series: Record<string, Series | undefined> = {
+    deployment: useSeries("deployment", place),
+    statefulset: useSeries("statefulset", place),
+  };
   const { ns, window = "1m", find } = place.query;
   return (
     <>
@@ -43,6 +58,7 @@ export function WorkloadsPage({ place }: { place: Place }) {
                 { title: "Namespace", cell: (r) => r.namespace, sort: (r) => r.namespace },
                 { title: "Kind", cell: (r) => r.kind, sort: (r) => r.kind },
                 { title: "Pods", cell: (r) => r.meshed.meshed, sort: (r) => r.meshed.meshed, figures: true },
+                { title: "Last minutes", cell: (r) => <Spark row={lineOf(series[r.kind], r.namespace, r.name)} /> },
                 ...signalColumns(),
               ]}
               empty={<Empty title={find ? "Nothing has that name" : "No workload has a sidecar that reports"} />}

@@ -274,7 +274,12 @@ export function Reason({
       )}
       <div class="links">
         {rule && (
-          <a class="open-yaml" href={href(["config", rule.kind, rule.namespace, rule.name], { path: rule.path })}>
+          <a
+            class="open-yaml"
+            href={href(["config", rule.kind, ...(rule.namespace ? [rule.namespace] : []), rule.name], {
+              path: rule.path,
+            })}
+          >
             {rule.kind} {rule.name}: open the YAML
           </a>
         )}

@@ -98,6 +98,7 @@ impl Monitor {
             .route("/debug/config_dump", get(config_dump))
             .route("/leno/v1/proxies", get(|State(m): State<Self>| async move { Json(reports::proxies(&m)) }))
             .route("/leno/v1/objects", get(objects))
+            .route("/leno/v1/changes", get(|State(m): State<Self>| async move { Json(m.hub.history.all()) }))
             .with_state(self)
     }
 }

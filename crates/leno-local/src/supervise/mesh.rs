@@ -114,6 +114,8 @@ pub struct Mesh {
     pod_addresses: Pool,
     next_index: u32,
     publisher: Publisher,
+    /// What leno-viz shows: objects with where they were applied from.
+    applied: Publisher,
     translator: Translator,
     systems: Vec<System>,
     waiters: Vec<Waiter>,
@@ -156,7 +158,8 @@ impl Mesh {
         let (events, received) = unbounded_channel();
         let events = Events(events);
         let mesh = Self {
-            publisher: Publisher::new(&state),
+            publisher: Publisher::new(&state, state.config()),
+            applied: Publisher::new(&state, state.applied()),
             translator: Translator::start(events.clone()),
             // The first addresses are the mesh's own.
             addresses: ServiceAddresses::new(Pool::new(Ipv4Addr::new(10, 96, 0, 32), Ipv4Addr::new(10, 96, 255, 254))),
@@ -284,7 +287,11 @@ impl Mesh {
         }
         if let Some(file) = find_program("leno-viz") {
             let control = format!("http://127.0.0.1:{}", port::CONTROL_MONITORING);
-            let args = ["--step".to_owned(), "1s".into(), "--control".into(), control];
+            let mut args = vec!["--step".to_owned(), "1s".into(), "--control".into(), control];
+            // Of an object that is in both, the first says more.
+            args.extend(
+                [self.state.applied(), self.state.config()].map(|folder| format!("--objects={}", text(folder))),
+            );
             let (name, ready) = ("leno-viz", (ready(VIZ_PORT), "/api/v1/healthz"));
             programs.push(Program { name, file, args: args.to_vec(), env, ready, log: log(name) });
         }

@@ -1,4 +1,4 @@
-//! Objects for the control plane: one file each, replaced whole, in a directory that it watches.
+//! Objects for the control plane, and for leno-viz: one file each, replaced whole, in a directory that it watches or reads.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,15 +13,16 @@ use crate::state::StateDir;
 /// Writes what changes and nothing else.
 #[derive(Debug)]
 pub(super) struct Publisher {
-    config: PathBuf,
+    folder: PathBuf,
     /// On the same file system, not watched.
     aside: PathBuf,
     written: BTreeMap<ObjectKey, Vec<u8>>,
 }
 
 impl Publisher {
-    pub(super) fn new(state: &StateDir) -> Self {
-        Self { config: state.config(), aside: state.path().join("tmp"), written: BTreeMap::new() }
+    /// Writes into `folder`.
+    pub(super) fn new(state: &StateDir, folder: PathBuf) -> Self {
+        Self { folder, aside: state.path().join("tmp"), written: BTreeMap::new() }
     }
 
     /// Makes the file of an object what it should be. True if it was not.
@@ -33,7 +34,7 @@ impl Publisher {
         let name = key.file_name();
         let aside = self.aside.join(&name);
         fs::write(&aside, &bytes)?;
-        fs::rename(aside, self.config.join(name))?;
+        fs::rename(aside, self.folder.join(name))?;
         self.written.insert(key.clone(), bytes);
         Ok(true)
     }
@@ -41,7 +42,7 @@ impl Publisher {
     /// Removes the file of an object.
     pub(super) fn remove(&mut self, key: &ObjectKey) {
         if self.written.remove(key).is_some() {
-            let _ = fs::remove_file(self.config.join(key.file_name()));
+            let _ = fs::remove_file(self.folder.join(key.file_name()));
         }
     }
 

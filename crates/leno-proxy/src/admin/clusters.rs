@@ -50,6 +50,17 @@ pub(super) fn json(app: &App) -> Value {
     json!({ "clusters": clusters })
 }
 
+/// Endpoints that are ejected now: `{"cluster", "address", "pod"}`.
+pub(super) fn ejected(app: &App) -> Vec<Value> {
+    let mut found = Vec::new();
+    visit(app, |cluster, address, endpoint, ejected| {
+        if ejected {
+            found.push(json!({ "cluster": cluster, "address": address, "pod": endpoint.workload.pod }));
+        }
+    });
+    found
+}
+
 /// Calls `each` with the cluster's name, the endpoint's address, the endpoint, and whether some subset's outlier
 /// detection has ejected it.
 fn visit(app: &App, mut each: impl FnMut(&str, SocketAddr, &Endpoint, bool)) {

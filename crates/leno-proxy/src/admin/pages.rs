@@ -54,6 +54,7 @@ pub(super) async fn status(app: &App, ask: &Ask) -> Response<Body> {
         ("/healthz/ready", &Method::GET | &Method::HEAD) => ready(app),
         ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => stats(app),
         ("/leno/v1/samples", &Method::GET | &Method::HEAD) => samples(app),
+        ("/leno/v1/state", &Method::GET | &Method::HEAD) => as_json(&short_state(app)),
         (_, &Method::GET | &Method::HEAD) => not_found(),
         _ => only("GET"),
     }
@@ -255,6 +256,23 @@ fn certs(app: &App) -> Value {
         })),
         "problem": app.identity.problem(),
     })
+}
+
+/// What the dashboard follows: how long the certificate holds, and which endpoints outlier detection has ejected. Nothing
+/// that is not also visible from outside.
+fn short_state(app: &App) -> Value {
+    let millis = |time: SystemTime| {
+        time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+    };
+    let certificate = app.identity.svid().map(|svid| {
+        json!({
+            "identity": svid.id,
+            "serial": svid.serial,
+            "issued_ms": millis(svid.issued),
+            "not_after_ms": millis(svid.not_after),
+        })
+    });
+    json!({ "certificate": certificate, "problem": app.identity.problem(), "ejected": clusters::ejected(app) })
 }
 
 /// Made as it is sent: it may be long, and the data path shares the thread.

@@ -96,6 +96,14 @@ async fn metrics_and_samples_are_where_scrapers_look() {
 }
 
 #[tokio::test]
+async fn the_dashboard_hears_of_certificate_and_ejections() {
+    let servers = Servers::start(Identity::new()).await;
+    let state = json(servers.status, "/leno/v1/state").await;
+    assert!(state["ejected"].as_array().is_some_and(Vec::is_empty), "{state}");
+    assert!(state.get("certificate").is_some() && !state.to_string().contains("PRIVATE"), "{state}");
+}
+
+#[tokio::test]
 async fn the_network_reads_and_changes_nothing() {
     let servers = Servers::start(Identity::new()).await;
     for port in [servers.metrics, servers.health, servers.status] {

@@ -60,7 +60,7 @@ impl Mesh {
         if key.kind == "ConfigMap" || key.kind == "Secret" {
             self.machine.store.put(key.clone(), Arc::clone(&json_arc));
         }
-        self.publish_object(&key, &json_arc);
+        self.publish_object(&key, &json_arc, &source);
         let stored = Stored { submitted: json, json: json_arc, source, restarted, warnings: own };
         self.objects.insert(key.clone(), stored);
         self.refresh_volumes(&key);
@@ -108,7 +108,7 @@ impl Mesh {
         }
         let json = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         let full = Arc::new(json);
-        self.publish_object(&key, &full);
+        self.publish_object(&key, &full, "");
         let stored = Stored {
             // Not what anybody submitted, so that a real one is a change.
             submitted: Value::Null,
@@ -133,7 +133,16 @@ impl Mesh {
     }
 
     /// What the control plane is to know of an object. Pods and endpoints have states and are written elsewhere.
-    fn publish_object(&mut self, key: &ObjectKey, object: &Value) {
+    fn publish_object(&mut self, key: &ObjectKey, object: &Value, source: &str) {
+        if !NOT_SHOWN.contains(&key.kind.as_str()) {
+            let mut noted = object.clone();
+            if !source.is_empty() {
+                noted["metadata"]["annotations"]["leno.io/applied-from"] = json!(source);
+            }
+            if let Err(error) = self.applied.put(key, &noted) {
+                tracing::error!("{key} cannot be written for leno-viz: {error}");
+            }
+        }
         let settings = key.kind == "ConfigMap" && key.name == "istio";
         if NOT_PUBLISHED.contains(&key.kind.as_str()) && !settings {
             return;
@@ -179,6 +188,7 @@ impl Mesh {
         let had = self.objects.remove(key).is_some();
         if had {
             self.publisher.remove(key);
+            self.applied.remove(key);
             self.machine.store.remove(key);
             if key.kind == "Service" {
                 self.addresses.release(&key.namespace, &key.name);
@@ -198,6 +208,9 @@ impl Mesh {
         own.chain(pods).chain(self.translator.slices()).collect()
     }
 }
+
+/// Nothing that may be a secret is shown; pods are shown as they are, not as they were applied.
+const NOT_SHOWN: &[&str] = &["Pod", "ConfigMap", "Secret", "EndpointSlice"];
 
 const NOT_PUBLISHED: &[&str] = &[
     "Pod",
