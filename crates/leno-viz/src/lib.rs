@@ -8,6 +8,7 @@ pub mod api;
 pub mod events;
 pub mod gather;
 pub mod graph;
+pub mod guard;
 pub mod model;
 pub mod objects;
 pub mod query;

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::middleware;
 use clap::Parser;
 use leno_kit::log::{self, Format};
 use leno_viz::model::parse_duration;
 use leno_viz::objects::Source;
 use leno_viz::watch::{self, Watch};
 use leno_viz::window::Window;
-use leno_viz::{api, gather, ui};
+use leno_viz::{api, gather, guard, ui};
 use tokio::net::TcpListener;
 
 /// Live golden signals of the mesh: gathers samples from its proxies and serves them as JSON.
@@ -69,10 +70,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
         let mesh = api::mesh::Mesh::new(Arc::clone(&window), control.clone(), source(args), watch);
         let settings = gather::Settings { step: args.step, ..gather::Settings::new(control) };
         tokio::spawn(gather::run(settings, Arc::clone(&window)));
-        let router = api::router(window).merge(api::mesh::router(mesh)).merge(ui::router());
+        let router = api::router(window).merge(api::mesh::router(mesh)).merge(ui::router()).layer(middleware::from_fn(guard::named));
         let mut ending = leno_kit::signal::Ending::catch()?;
         tokio::select! {
-            ended = axum::serve(listener, router).into_future() => ended?,
+            ended = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).into_future() => ended?,
             why = ending.wait() => tracing::info!(why, "ending"),
         }
         Ok(())

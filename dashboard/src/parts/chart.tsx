@@ -173,7 +173,7 @@ export function EventList({ events }: { events: MeshEvent[] }) {
 
 function EventText({ of }: { of: MeshEvent }) {
   const to = link(of);
-  return to ? <a href={to}>{of.text}</a> : <>{of.text}</>;
+  return to ? <a href={to}>{of.text}</a> : of.text;
 }
 
 function link(e: MeshEvent): string | undefined {

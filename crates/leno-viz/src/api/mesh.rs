@@ -7,7 +7,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -15,11 +15,11 @@ use tokio::sync::Mutex;
 use super::{Shared, detail, given, lock, now, objects};
 use crate::events::{self, Change};
 use crate::gather::fetch;
-use crate::graph;
 use crate::model::{DEFAULT_WINDOW, parse_duration};
 use crate::objects::{Reader, Source};
 use crate::rules::Rules;
 use crate::watch::Watch;
+use crate::{graph, guard};
 
 /// What the endpoints read.
 #[derive(Clone, Debug)]
@@ -70,10 +70,13 @@ impl Mesh {
 
 /// The routes.
 pub fn router(mesh: Mesh) -> Router {
-    Router::new()
-        .route("/api/v1/topology", get(topology))
+    let near = Router::new()
         .route("/api/v1/objects", get(objects::list))
         .route("/api/v1/object", get(objects::one))
+        .layer(middleware::from_fn(guard::near));
+    Router::new()
+        .merge(near)
+        .route("/api/v1/topology", get(topology))
         .route("/api/v1/status", get(status))
         .route("/api/v1/events", get(events))
         .route("/api/v1/rules", get(detail::rules))

@@ -93,8 +93,8 @@ const SECURITY: &str = "security.istio.io";
 const LINKERD: &str = "policy.linkerd.io";
 const GATEWAY: &str = "gateway.networking.k8s.io";
 
-/// What the checks look at and people want to see. The ClusterRole of leno-viz names the same (a test of leno-install
-/// compares what it lists with `leno analyze`'s needs); Secrets and ConfigMaps are not among them.
+/// What the checks look at and people want to see. The ClusterRole of leno-viz names the same, a test compares; Secrets and
+/// `ConfigMap`s are not among them.
 const KINDS: &[Kind] = &[
     kind("", V1, "Namespace", "namespaces"),
     kind("", V1, "Service", "services"),
@@ -131,3 +131,29 @@ const KINDS: &[Kind] = &[
     kind(GATEWAY, &["v1", "v1beta1"], "HTTPRoute", "httproutes"),
     kind(GATEWAY, &["v1"], "GRPCRoute", "grpcroutes"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use leno_install::manifests::viz;
+    use leno_install::values::Values;
+
+    use super::KINDS;
+
+    #[test]
+    fn the_role_allows_what_is_read_and_nothing_else() {
+        let objects = viz(&Values::default());
+        let role = objects.iter().find(|o| o["kind"] == "ClusterRole").expect("a role");
+        let mut allowed = BTreeSet::new();
+        for rule in role["rules"].as_array().expect("rules") {
+            assert_eq!(rule["verbs"], serde_json::json!(["get", "list"]));
+            for resource in rule["resources"].as_array().expect("resources") {
+                let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+                allowed.insert((text(&rule["apiGroups"][0]), text(resource)));
+            }
+        }
+        let read: BTreeSet<_> = KINDS.iter().map(|k| (k.group.to_owned(), k.plural.to_owned())).collect();
+        assert_eq!(allowed, read);
+    }
+}
