@@ -60,7 +60,8 @@ export interface RuleRef {
 export interface GraphEdge extends Signals {
   from: string;
   to: string;
-  secured: "mTLS" | "plaintext" | "mixed";
+  /** `null` where no connection came about. */
+  secured: "mTLS" | "plaintext" | "mixed" | null;
   client_id: string;
   server_id: string;
   tcp_conns: number;
@@ -206,6 +207,11 @@ export interface Policies {
     }[];
     authorization: number;
   }[];
+}
+
+/** Whether some of it is plaintext. */
+export function plain(edge: { secured: GraphEdge["secured"] }): boolean {
+  return edge.secured === "plaintext" || edge.secured === "mixed";
 }
 
 /** An answer that is none. */

@@ -8,9 +8,10 @@ import { MtlsPage } from "./pages/mtls";
 import { OverviewPage } from "./pages/overview";
 import { RoutesPage } from "./pages/routes";
 import { ServicesPage } from "./pages/services";
+import { TapPage } from "./pages/tap";
 import { TopologyPage } from "./pages/topology";
 import { WorkloadsPage } from "./pages/workloads";
-import { Config, Lock, Overview, Routes, Services, Sun, Topology, Workloads } from "./parts/icons";
+import { Config, Lock, Overview, Routes, Services, Sun, Tap, Topology, Workloads } from "./parts/icons";
 import { Empty } from "./parts/state";
 import { usePoll } from "./poll";
 import { go, href, type Place, usePlace } from "./router";
@@ -30,6 +31,7 @@ const ENTRIES: Entry[] = [
   { path: "workloads", title: "Workloads", key: "w", icon: Workloads, page: WorkloadsPage },
   { path: "services", title: "Services", key: "s", icon: Services, page: ServicesPage },
   { path: "routes", title: "Routes", key: "r", icon: Routes, page: RoutesPage },
+  { path: "tap", title: "Tap", key: "p", icon: Tap, page: TapPage },
   { path: "config", title: "Configuration", key: "c", icon: Config, page: ConfigPage },
   { path: "mtls", title: "Mutual TLS", key: "m", icon: Lock, page: MtlsPage },
 ];

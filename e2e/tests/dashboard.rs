@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use leno_e2e::{Mesh, text};
+use leno_e2e::{Mesh, program, text};
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -38,10 +38,11 @@ impl Drop for Dashboard {
 }
 
 /// Runs suites of `dashboard/test/browser`; fails with all they said.
-fn browse(url: &str, suites: &[&str]) {
+fn browse(mesh: &Mesh, url: &str, suites: &[&str]) {
     let pictures = root().join("target/dashboard");
     let mut command = Command::new("node");
     command.arg(root().join("dashboard/test/browser/run.mjs")).arg(url).arg(&pictures).args(suites);
+    command.env("LENO", program("leno")).env("LENO_STATE", mesh.state());
     let out = command.output().expect("run node: `make tools` installs what this needs");
     println!("{}", String::from_utf8_lossy(&out.stdout));
     assert!(out.status.success(), "pictures are in {}\n{}", pictures.display(), text(&out));
@@ -65,8 +66,13 @@ fn shop() -> Mesh {
 }
 
 #[test]
-fn every_page_in_a_real_browser() {
+fn every_page_and_journey_in_a_real_browser() {
     let mesh = shop();
     let dashboard = Dashboard::open(&mesh);
-    browse(&dashboard.url, &["pages"]);
+    // /slow takes 1.5 s, and its route gives it one.
+    let slow = ["leno-shop", "load", "http://reviews:8080/slow", "--rps", "3", "--duration", "400s"];
+    let mut slow = mesh.exec_background("shop", "deploy/web", &slow);
+    browse(&mesh, &dashboard.url, &["pages", "journeys", "large", "away"]);
+    let _ = slow.kill();
+    let _ = slow.wait();
 }

@@ -57,8 +57,8 @@ pub struct Edge {
     pub from: String,
     /// Id of the callee.
     pub to: String,
-    /// Whether all, none or some of it is mutual TLS.
-    pub secured: Secured,
+    /// Whether all, none or some of it is mutual TLS; `None` where no connection came about.
+    pub secured: Option<Secured>,
     /// SPIFFE ID of the caller, where all agree on one.
     pub client_id: String,
     /// SPIFFE ID of the callee.
@@ -217,6 +217,8 @@ struct NodeDraft {
 #[derive(Debug, Default)]
 struct EdgeDraft {
     tally: Tally,
+    /// Somebody told of traffic, not of shares alone.
+    told: bool,
     secured: bool,
     plain: bool,
     client: String,
@@ -231,16 +233,21 @@ struct EdgeDraft {
 
 impl EdgeDraft {
     fn ends(&mut self, source: &PeerLabels, destination: &PeerLabels, mtls: bool) {
-        *if mtls { &mut self.secured } else { &mut self.plain } = true;
+        // A request that reached no pod was on no connection.
+        if mtls || !destination.pod.is_empty() {
+            *if mtls { &mut self.secured } else { &mut self.plain } = true;
+        }
+        self.told = true;
         self.client.clone_from(&source.principal);
         self.server.clone_from(&destination.principal);
     }
 
-    const fn secured(&self) -> Secured {
+    const fn secured(&self) -> Option<Secured> {
         match (self.secured, self.plain) {
-            (true, true) => Secured::Mixed,
-            (true, false) => Secured::Mtls,
-            (false, _) => Secured::Plaintext,
+            (true, true) => Some(Secured::Mixed),
+            (true, false) => Some(Secured::Mtls),
+            (false, true) => Some(Secured::Plaintext),
+            (false, false) => None,
         }
     }
 }
@@ -344,7 +351,7 @@ impl Draft<'_> {
     fn finish(mut self, rules: &Rules, namespace: Option<&str>, span: Duration, now: u64) -> Graph {
         // Shares alone make no edge: nobody told of the traffic itself.
         let near = |(from, to): &(Key, Key)| namespace.is_none_or(|ns| [from, to].iter().any(|k| k.namespace() == ns));
-        self.edges.retain(|ends, edge| near(ends) && (edge.secured || edge.plain));
+        self.edges.retain(|ends, edge| near(ends) && edge.told);
         for (from, to) in self.edges.keys() {
             for key in [from, to] {
                 self.nodes.entry(key.clone()).or_default();

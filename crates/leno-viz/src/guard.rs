@@ -69,8 +69,13 @@ mod tests {
         ] {
             assert!(is_own(own), "{own}");
         }
-        for other in ["evil.example:50750", "leno-viz.evil.example", "leno-viz.example", "localhost.evil.example", "127.0.0.1.evil.example"]
-        {
+        for other in [
+            "evil.example:50750",
+            "leno-viz.evil.example",
+            "leno-viz.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+        ] {
             assert!(!is_own(other), "{other}");
         }
     }

@@ -1,5 +1,5 @@
 // What the pages of a workload and of a service share: charts, traffic in and out.
-import type { Events, Graph, GraphEdge, MeshEvent, Series } from "../api";
+import { type Events, type Graph, type GraphEdge, type MeshEvent, plain, type Series } from "../api";
 import { millis, rate } from "../format";
 import { Charts, EventList } from "../parts/chart";
 import { Success } from "../parts/health";
@@ -84,7 +84,11 @@ export function Traffic({
           { title: "TCP", cell: (e) => e.tcp_conns || "", sort: (e) => e.tcp_conns, figures: true },
           {
             title: "Secured",
-            cell: (e) => <span class={`badge ${e.secured === "mTLS" ? "good" : "bad"}`}>{e.secured}</span>,
+            cell: (e) => (
+              <span class={`badge ${e.secured === "mTLS" ? "good" : plain(e) ? "bad" : "idle"}`}>
+                {e.secured ?? "no connection"}
+              </span>
+            ),
             sort: (e) => e.secured,
           },
         ]}

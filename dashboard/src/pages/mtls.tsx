@@ -1,5 +1,5 @@
 // Who talks plaintext to whom, and who would break if a namespace turned STRICT.
-import type { Graph, GraphEdge, Policies } from "../api";
+import { type Graph, type GraphEdge, type Policies, plain } from "../api";
 import { command } from "../cli";
 import { count, rate } from "../format";
 import { PageHead, WindowPick } from "../parts/page";
@@ -56,7 +56,7 @@ export function MtlsPage({ place }: { place: Place }) {
               </header>
               <Table
                 label="Plaintext"
-                rows={g.edges.filter((e) => e.secured !== "mTLS")}
+                rows={g.edges.filter(plain)}
                 id={edgeId}
                 columns={[
                   { title: "From", cell: (e) => name(e.from), sort: (e) => e.from },
@@ -96,7 +96,7 @@ export function rows(graph: Graph, policies: Policies | undefined): Row[] {
       by: holds?.origin,
       exceptions: find(namespace).filter((p) => Object.keys(p.selector).length > 0 || p.ports.length > 0).length,
       edges: entering.length,
-      plain: entering.filter((e) => e.secured !== "mTLS"),
+      plain: entering.filter(plain),
     };
   });
 }

@@ -1,5 +1,5 @@
 // How the mesh is, by namespace, and what fails most.
-import type { Graph, GraphEdge, Stat, StatRow } from "../api";
+import { type Graph, type GraphEdge, plain, type Stat, type StatRow } from "../api";
 import { command } from "../cli";
 import { count, millis, percent, rate } from "../format";
 import { health, worst } from "../health";
@@ -53,7 +53,7 @@ function Totals({ stat, graph }: { stat: Stat; graph: Graph | undefined }) {
   const failed = stat.rows.reduce((sum, r) => sum + r.rps * (1 - (r.success ?? 1)), 0);
   const pods = stat.rows.reduce((sum, r) => sum + r.meshed.meshed, 0);
   const edges = graph?.edges ?? [];
-  const locked = edges.filter((e) => e.secured === "mTLS").length;
+  const locked = edges.length - edges.filter(plain).length;
   return (
     <div class="tiles">
       <Tile label="Requests a second" value={rate(rps)} more="as workloads were asked" />

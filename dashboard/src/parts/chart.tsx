@@ -83,7 +83,9 @@ function Chart({ title, times, lines, show, events }: ChartProps) {
       <header>
         <h2>{title}</h2>
       </header>
-      <div class="body chart" ref={place} role="img" aria-label={`${title}, as a chart over time`} />
+      <div class="body">
+        <div class="chart" ref={place} role="img" aria-label={`${title}, as a chart over time`} />
+      </div>
     </section>
   );
 }

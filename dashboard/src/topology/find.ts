@@ -1,5 +1,5 @@
 // What is sought or hidden on the map: words, all of which must hold. `web`, `ns:shop`, `kind:service`, `is:failing`, `-is:idle`.
-import type { GraphEdge, GraphNode } from "../api";
+import { type GraphEdge, type GraphNode, plain } from "../api";
 import { health } from "../health";
 
 /** Words that stand for how something is. */
@@ -43,7 +43,7 @@ function is(state: string, node: GraphNode, edges: GraphEdge[]): boolean {
     case "idle":
       return node.requests === 0 && !calls;
     case "plaintext":
-      return edges.some((e) => e.secured !== "mTLS");
+      return edges.some(plain);
     case "mtls":
       return edges.length > 0 && edges.every((e) => e.secured === "mTLS");
     case "split":

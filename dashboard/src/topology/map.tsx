@@ -1,7 +1,7 @@
 // The map itself: SVG, moved and zoomed by pointer, wheel and keys. Moving changes one attribute and draws nothing anew.
 import { memo } from "preact/compat";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import type { GraphEdge, GraphNode } from "../api";
+import { type GraphEdge, type GraphNode, plain } from "../api";
 import { percent, rate } from "../format";
 import { health, MARKS, WORDS } from "../health";
 import { type Label, label, line, width } from "./draw";
@@ -199,7 +199,7 @@ const Node = memo(function Node({ node, box, chosen, dim, choose }: NodeProps) {
       class={`node ${node.kind} ${grade} ${chosen ? "chosen" : ""} ${dim ? "dim" : ""}`}
       transform={`translate(${box.x} ${box.y})`}
       role="button"
-      tabIndex={0}
+      tabindex={0}
       data-id={node.id}
       aria-label={`${node.kind} ${node.name}, ${WORDS[grade]}, ${about}`}
       onClick={() => choose(node.id)}
@@ -251,7 +251,7 @@ const Edge = memo(function Edge({ edge, from, to, flow, labels, chosen, dim, cho
   const grade = edge.success === null && (edge.tcp_conns > 0 || edge.bytes_s > 0) ? "good" : health(edge.success);
   const text = label(edge, labels);
   const id = edgeId(edge);
-  const open = edge.secured !== "mTLS";
+  const open = plain(edge);
   const press = (e: KeyboardEvent) => {
     if (e.key !== "Enter" && e.key !== " ") return;
     e.preventDefault();
@@ -261,22 +261,24 @@ const Edge = memo(function Edge({ edge, from, to, flow, labels, chosen, dim, cho
     <g
       class={`edge ${grade} ${chosen ? "chosen" : ""} ${dim ? "dim" : ""}`}
       role="button"
-      tabIndex={0}
+      tabindex={0}
       data-id={id}
-      aria-label={`from ${name(edge.from)} to ${name(edge.to)}: ${WORDS[grade]}, ${rate(edge.rps)} requests a second, ${edge.secured}`}
+      aria-label={`from ${name(edge.from)} to ${name(edge.to)}: ${WORDS[grade]}, ${rate(edge.rps)} requests a second, ${edge.secured ?? "no connection"}`}
       onClick={() => choose(id)}
       onKeyDown={press}
     >
       <path class="hit" d={path} />
       <path class="line" d={path} stroke-width={width(edge)} />
       <path class="tip" d={tip} />
-      <path class={`lock ${open ? "open" : ""}`} transform={`translate(${x - 5} ${y - 6})`} d={open ? OPEN : SHUT} />
+      {edge.secured && (
+        <path class={`lock ${open ? "open" : ""}`} transform={`translate(${x - 5} ${y - 6})`} d={open ? OPEN : SHUT} />
+      )}
       {text && (
         <text x={x} y={y - 10}>
           {text}
         </text>
       )}
-      <title>{`${name(edge.from)} → ${name(edge.to)}: ${rate(edge.rps)}/s, ${percent(edge.success)}, ${edge.secured}`}</title>
+      <title>{`${name(edge.from)} → ${name(edge.to)}: ${rate(edge.rps)}/s, ${percent(edge.success)}, ${edge.secured ?? "no connection"}`}</title>
     </g>
   );
 });

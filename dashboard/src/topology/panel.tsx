@@ -1,5 +1,5 @@
 // What is chosen on the map, beside it.
-import type { Failure, Graph, GraphEdge, GraphNode, Signals } from "../api";
+import { type Failure, type Graph, type GraphEdge, type GraphNode, plain, type Signals } from "../api";
 import { command, quoted, scope, target } from "../cli";
 import { bytes, millis, percent, rate } from "../format";
 import { health } from "../health";
@@ -164,8 +164,8 @@ function EdgePanel({ edge, graph, close, choose }: Omit<Props, "chosen"> & { edg
       <Top kind="traffic" title={`${name(edge.from)} → ${name(edge.to)}`} close={close} />
       <div class="chips">
         <HealthBadge of={edge.requests === 0 && edge.tcp_conns > 0 ? "good" : health(edge.success)} />
-        <span class={`badge ${edge.secured === "mTLS" ? "good" : "bad"}`}>
-          <Lock /> {edge.secured}
+        <span class={`badge ${edge.secured === "mTLS" ? "good" : plain(edge) ? "bad" : "idle"}`}>
+          <Lock /> {edge.secured ?? "no connection"}
         </span>
       </div>
       <SignalTiles of={edge} />

@@ -5,7 +5,14 @@ export const PAGES = [
   { name: "overview", hash: "#/", sees: "Where requests fail" },
   { name: "topology", hash: "#/topology", sees: "reviews" },
   { name: "workloads", hash: "#/workloads", sees: "catalog-v2" },
+  { name: "workload", hash: "#/workloads/shop/deployment/reviews", sees: "Policies that hold for it" },
   { name: "services", hash: "#/services", sees: "reviews" },
+  { name: "service", hash: "#/services/shop/catalog", sees: "Endpoints" },
+  { name: "routes", hash: "#/routes", sees: "canary" },
+  { name: "tap", hash: "#/tap", sees: "Failures only" },
+  { name: "config", hash: "#/config", sees: "DestinationRule" },
+  { name: "object", hash: "#/config/VirtualService/shop/reviews?path=spec.http[2]", sees: "perTryTimeout" },
+  { name: "mtls", hash: "#/mtls", sees: "STRICT" },
 ];
 
 export async function run({ check, shot }) {

@@ -5,6 +5,7 @@ import { bytes, count, millis, percent, rate, span } from "../../src/format";
 import { health, worst } from "../../src/health";
 import { compare } from "../../src/parts/table";
 import { href, parse } from "../../src/router";
+import { failed, Lines } from "../../src/tap";
 
 test("addresses are read as they were written", () => {
   const path = ["config", "VirtualService", "shop", "a/b c"];
@@ -76,4 +77,17 @@ test("commands are safe to paste", () => {
 test("what is not there sorts to one end", () => {
   assert.deepEqual([3, null, 1].sort(compare), [null, 1, 3]);
   assert.deepEqual(["v10", "v9"].sort(compare), ["v9", "v10"]);
+});
+
+test("tapped requests are read from lines and from an event stream, in whatever pieces", () => {
+  const lines = new Lines();
+  assert.deepEqual(lines.push('{"method":"GET","pa'), []);
+  const [first] = lines.push('th":"/a","status":503,"from":{"pod":"web-1"},"mtls":true}\n: a comment\n\n');
+  assert.deepEqual([first?.method, first?.path, first?.from, first?.secured], ["GET", "/a", "web-1", true]);
+  const [second] = lines.push(
+    'data: {"method":"POST","path":"/b","status":200,"grpc":14,"rule":{"kind":"VirtualService","name":"x"}}\n',
+  );
+  assert.deepEqual(second?.rule, { kind: "VirtualService", namespace: "", name: "x", path: "" });
+  assert.deepEqual(lines.push("{ broken\n[1]\n"), []);
+  assert.ok(first && failed(first) && second && failed(second), "a status of gRPC counts, not that of HTTP");
 });

@@ -96,8 +96,8 @@ fn services_stand_between_workloads() {
             "unknown service/a/web",
         ]
     );
-    assert_eq!(find(&graph, "unknown", "web").secured, Secured::Plaintext);
-    assert_eq!(find(&graph, "deployment/web", "service/a/s").secured, Secured::Mtls);
+    assert_eq!(find(&graph, "unknown", "web").secured, Some(Secured::Plaintext));
+    assert_eq!(find(&graph, "deployment/web", "service/a/s").secured, Some(Secured::Mtls));
 }
 
 #[test]
@@ -147,4 +147,27 @@ fn a_namespace_narrows_and_a_quiet_workload_stays() {
 fn reasons_have_words() {
     assert_eq!(words("answered"), "the upstream answered");
     assert_eq!(words("of_a_later_version"), "");
+}
+
+#[test]
+fn a_request_that_reached_nobody_is_not_plaintext() {
+    let mut window = window();
+    let mut lost = sample(Direction::Outbound, "web", "", "gone", 503, 5);
+    lost.labels.destination = PeerLabels::default();
+    lost.labels.mtls = false;
+    let requests = vec![lost];
+    let id = |workload: &str| (format!("{workload}-1"), workload.to_owned());
+    let (pod, workload) = id("web");
+    let told = Samples {
+        namespace: "a".to_owned(),
+        pod,
+        workload,
+        kind: "deployment".to_owned(),
+        started_ms: BEGIN,
+        requests,
+        ..Samples::default()
+    };
+    window.record(told, NOW + 1000);
+    let graph = graph(&window, &Rules::default(), None, Duration::from_secs(60), NOW + 1000);
+    assert_eq!(find(&graph, "deployment/web", "service/a/gone").secured, None);
 }
