@@ -133,7 +133,12 @@ export function Status({ of }: { of: ObjectRow }) {
   if (of.state === "refused") {
     return <span class="badge bad">■ {of.in_force ? "refused, last good version in force" : "refused"}</span>;
   }
-  if (of.state === null) return <span class="faint">not for the mesh</span>;
+  if (of.state === null)
+    return (
+      <span class="faint" title="The control plane does not follow this kind">
+        Kubernetes' own
+      </span>
+    );
   const pending = (of.live ?? 0) < (of.of ?? 0);
   return pending ? <span class="badge degraded">▲ on its way</span> : <span class="badge good">● in force</span>;
 }

@@ -1,8 +1,7 @@
 // What lists of workloads and services have in common.
 import type { Series, Stat, StatRow } from "../api";
 import { millis, rate } from "../format";
-import { health } from "../health";
-import { HealthBadge, Success } from "../parts/health";
+import { Success } from "../parts/health";
 import type { Column } from "../parts/table";
 import { usePoll } from "../poll";
 import type { Place } from "../router";
@@ -27,7 +26,6 @@ export function sought(rows: StatRow[], text: string | undefined): StatRow[] {
 /** Columns of golden signals. */
 export function signalColumns<T extends StatRow>(): Column<T>[] {
   return [
-    { title: "Health", cell: (r) => <HealthBadge of={health(r.success)} />, sort: (r) => r.success },
     { title: "Success", cell: (r) => <Success share={r.success} />, sort: (r) => r.success, figures: true },
     { title: "Requests/s", cell: (r) => rate(r.rps), sort: (r) => r.rps, figures: true },
     { title: "p50", cell: (r) => millis(r.p50_ms), sort: (r) => r.p50_ms, figures: true },

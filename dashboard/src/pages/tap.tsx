@@ -64,10 +64,12 @@ export function TapPage({ place }: { place: Place }) {
         </div>
         {chosen && <Chosen of={chosen} close={() => choose(null)} />}
       </div>
-      <p class="faint" role="status">
-        {state.kind === "live" ? `Live: ${count(rows.length, "request")} kept.` : ""} A sample, bounded so that it
-        cannot hurt the sidecars. Secrets in headers are masked.
-      </p>
+      {rows.length > 0 && (
+        <p class="faint" role="status">
+          {state.kind === "live" ? "Live: " : ""}
+          {count(rows.length, "request")} kept. It is a sample, bounded so that it cannot hurt the sidecars.
+        </p>
+      )}
     </>
   );
 }

@@ -50,7 +50,7 @@ export function TopologyPage({ place }: { place: Place }) {
         <label>
           <span class="hidden-label">Direction</span>
           <select value={place.query.flow ?? ""} onChange={(e) => narrow(place, { flow: e.currentTarget.value })}>
-            <option value="">fit</option>
+            <option value="">fits</option>
             <option value="right">→ right</option>
             <option value="down">↓ down</option>
           </select>
@@ -60,7 +60,7 @@ export function TopologyPage({ place }: { place: Place }) {
           title="Forget where nodes stood, and lay the map out anew"
           onClick={() => layAnew(anew + 1)}
         >
-          Lay out
+          Anew
         </button>
       </PageHead>
       <Loaded of={graph}>

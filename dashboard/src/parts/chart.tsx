@@ -99,7 +99,7 @@ function options(width: number, lines: Line[], show: ChartProps["show"], events:
   return {
     width,
     height: HEIGHT,
-    padding: [12, 8, 0, 0],
+    padding: [12, 30, 0, 0],
     cursor: { y: false },
     scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
     axes: [
@@ -152,13 +152,16 @@ const NAMES: Record<MeshEvent["what"], string> = {
   certificate: "certificate",
 };
 
+/** Events in the list. */
+const MOST = 8;
+
 /** The events as a list, with the letters that stand in the charts. */
 export function EventList({ events }: { events: MeshEvent[] }) {
   if (events.length === 0)
     return <p class="faint">Nothing happened in this window: no rollout, change, ejection or renewal.</p>;
   return (
     <ul class="events">
-      {events.slice(0, 40).map((e) => (
+      {events.slice(0, MOST).map((e) => (
         <li key={`${e.at_ms} ${e.text}`}>
           <span class="faint">{clock(e.at_ms)}</span>
           <span>
@@ -169,6 +172,7 @@ export function EventList({ events }: { events: MeshEvent[] }) {
           </span>
         </li>
       ))}
+      {events.length > MOST && <li class="faint">and {events.length - MOST} earlier ones</li>}
     </ul>
   );
 }

@@ -29,7 +29,7 @@ export function PageHead({ title, crumbs, command, children }: Head) {
 }
 
 /** A button that copies; what it copies is its tooltip. */
-export function CopyCommand({ command, label = "Copy as CLI command" }: { command: string; label?: string }) {
+export function CopyCommand({ command, label = "Copy as CLI" }: { command: string; label?: string }) {
   const [said, say] = useState("");
   const copy = async () => {
     const copied = await put(command);
@@ -38,7 +38,13 @@ export function CopyCommand({ command, label = "Copy as CLI command" }: { comman
   };
   return (
     <>
-      <button type="button" class="copy" title={command} data-command={command} onClick={() => void copy()}>
+      <button
+        type="button"
+        class="copy"
+        title={`Copy as CLI command: ${command}`}
+        data-command={command}
+        onClick={() => void copy()}
+      >
         <Copy /> {label}
       </button>
       {said && (
@@ -118,7 +124,7 @@ export function FindBox({ place, name = "find", label = "Find", hint }: Find) {
         title={hint}
         value={place.query[name] ?? ""}
         onInput={(e) => narrow(place, { [name]: e.currentTarget.value })}
-        size={9}
+        size={8}
       />
     </label>
   );

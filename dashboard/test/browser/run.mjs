@@ -4,7 +4,7 @@
 // check and exit code 1 where one failed.
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
@@ -23,6 +23,35 @@ function program() {
     }
   }
   throw new Error("no chromium on this machine: run `make tools`");
+}
+
+/** Pictures in docs/dashboard.md. */
+const DOCUMENTED = [
+  "overview-light",
+  "topology-dark",
+  "journey-1-map",
+  "journey-2-reason",
+  "journey-3-yaml",
+  "journey-5-event",
+  "mtls-light",
+];
+
+/** The browser knows how to make small pictures. */
+async function webp(png) {
+  const page = await browser.newPage();
+  const url = await page.evaluate(
+    async (source) => {
+      const image = new Image();
+      image.src = source;
+      await image.decode();
+      const canvas = Object.assign(document.createElement("canvas"), { width: image.width, height: image.height });
+      canvas.getContext("2d").drawImage(image, 0, 0);
+      return canvas.toDataURL("image/webp", 0.82);
+    },
+    `data:image/png;base64,${png.toString("base64")}`,
+  );
+  await page.close();
+  return Buffer.from(url.split(",")[1], "base64");
 }
 
 mkdirSync(folder, { recursive: true });
@@ -59,8 +88,13 @@ const scene = {
   url,
   browser,
   open,
-  /** Keeps a picture. */
-  shot: (page, name) => page.screenshot({ path: join(folder, `${name}.png`) }),
+  /** Keeps a picture; with PICTURES=docs/img those that the documentation shows, too. */
+  async shot(page, name) {
+    const png = await page.screenshot({ path: join(folder, `${name}.png`) });
+    if (process.env.PICTURES && DOCUMENTED.includes(name)) {
+      writeFileSync(join(process.env.PICTURES, `dashboard-${name}.webp`), await webp(png));
+    }
+  },
   /** One check; the rest goes on where it fails. */
   async check(name, test) {
     problems = [];
