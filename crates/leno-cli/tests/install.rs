@@ -41,7 +41,16 @@ fn through_a_pipe_definitions_and_objects_come_apart() {
 #[test]
 fn the_demo_profile_brings_viz_which_can_also_come_alone() {
     assert!(printed(&["install", "--set", "profile=demo"]).contains(&"Deployment leno-viz".to_owned()));
-    assert_eq!(printed(&["viz", "install"]), ["ServiceAccount leno-viz", "Service leno-viz", "Deployment leno-viz"]);
+    assert_eq!(
+        printed(&["viz", "install"]),
+        [
+            "ServiceAccount leno-viz",
+            "ClusterRole leno-viz-leno-system",
+            "ClusterRoleBinding leno-viz-leno-system",
+            "Service leno-viz",
+            "Deployment leno-viz"
+        ]
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `leno dashboard`, `leno viz dashboard`: the dashboard of leno-viz in a browser of this machine.
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context as _;
@@ -38,6 +38,21 @@ pub(crate) fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     eprintln!("Serving until Ctrl-C.");
     mesh.forward(System::Viz, listener)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Serves the dashboard of the mesh on this machine beside what this program does, until it ends; the address.
+///
+/// # Errors
+/// When no port can be had.
+pub(crate) fn beside(globals: &Globals) -> anyhow::Result<String> {
+    let listener = listen(&Args { url: true, port: None, address: Ipv4Addr::LOCALHOST.into() })?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    let globals = globals.clone();
+    std::thread::spawn(move || {
+        // Whoever opens the page then sees that nobody is there, which is all that can be done.
+        let _ = access::on_this_machine(&globals).and_then(|mesh| mesh.forward(System::Viz, listener));
+    });
+    Ok(url)
 }
 
 fn listen(args: &Args) -> anyhow::Result<TcpListener> {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use leno_viz::model::{Edges, Secured, Stat, parse_duration};
 
-use super::{Globals, viz};
+use super::{Globals, dashboard, viz};
 use crate::access;
 use crate::table::{Live, Screen};
 
@@ -41,7 +41,9 @@ pub(crate) fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     if !leno(globals, &["local", "up", "-", "--timeout", "120s"], Some(&scene::all()))? {
         return Ok(ExitCode::FAILURE);
     }
-    let shown = show(globals, &ending, length);
+    let dashboard = dashboard::beside(globals)?;
+    println!("The dashboard: {dashboard}");
+    let shown = show(globals, &ending, length, &dashboard);
     if args.keep {
         println!("The shop keeps running: `leno local down` ends it.");
     } else if !leno(globals, &["local", "down"], None)? {
@@ -51,7 +53,12 @@ pub(crate) fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
 }
 
 /// Shows the shop until the end; whether its figures are sane.
-fn show(globals: &Globals, ending: &Receiver<()>, length: Option<Duration>) -> anyhow::Result<ExitCode> {
+fn show(
+    globals: &Globals,
+    ending: &Receiver<()>,
+    length: Option<Duration>,
+    dashboard: &str,
+) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
     let step = length.map_or(STEP, |length| (length / 4).max(Duration::from_secs(5)));
     let pause = Duration::from_secs(if length.is_some() { 5 } else { 1 });
@@ -76,7 +83,7 @@ fn show(globals: &Globals, ending: &Receiver<()>, length: Option<Duration>) -> a
         if length.is_some() {
             println!("{text}");
         } else {
-            live.draw(&format!("{text}{}", scene::HINTS), &screen);
+            live.draw(&format!("{text}{}", scene::hints(dashboard)), &screen);
         }
         last = seen.ok().or(last);
     }

@@ -71,7 +71,11 @@ fn edges(seen: &Seen, screen: &Screen) -> String {
 }
 
 /// What to do next.
-pub(super) const HINTS: &str = "
+pub(super) fn hints(dashboard: &str) -> String {
+    format!("\nOpen   {dashboard}{HINTS}")
+}
+
+const HINTS: &str = "
 Stop   Ctrl-C: nothing stays behind
 Look   leno viz stat svc -n shop --watch
        leno proxy-config routes deploy/web.shop

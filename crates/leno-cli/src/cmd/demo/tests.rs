@@ -39,7 +39,8 @@ fn the_canary_moves_by_changed_yaml() {
 #[test]
 fn the_screen_fits_a_terminal_of_80_by_24() {
     let screen = Screen { width: Some(80), height: Some(24), ..Screen::default() };
-    let text = scene::draw(&seen(1.0, "mTLS"), 10, Duration::from_secs(5), &screen) + scene::HINTS;
+    let text =
+        scene::draw(&seen(1.0, "mTLS"), 10, Duration::from_secs(5), &screen) + &scene::hints("http://127.0.0.1:50750/");
     assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
     // Four more rows come with the whole shop.
     assert!(text.lines().count() + 4 <= 23, "{}", text.lines().count());
