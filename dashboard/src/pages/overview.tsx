@@ -9,6 +9,7 @@ import { Empty, Loaded } from "../parts/state";
 import { usePoll } from "../poll";
 import { href, type Place } from "../router";
 import { edgeId, name } from "../topology/map";
+import type { ObjectRow } from "./config";
 
 export function OverviewPage({ place }: { place: Place }) {
   const window = place.query.window ?? "1m";
@@ -68,7 +69,26 @@ function Totals({ stat, graph }: { stat: Stat; graph: Graph | undefined }) {
         <div class="value">{edges.length === 0 ? "–" : `${locked} of ${edges.length}`}</div>
         <div class="more">{locked === edges.length ? "all of them" : `${edges.length - locked} with plaintext`}</div>
       </a>
+      <Configuration />
     </div>
+  );
+}
+
+/** What is wrong with what was written. */
+function Configuration() {
+  const { data, error } = usePoll<{ objects: ObjectRow[] }>("objects", {}, 10_000);
+  if (!data) return error ? null : <Tile label="Configuration" value="…" more="" />;
+  const sum = (of: (o: ObjectRow) => number) => data.objects.reduce((n, o) => n + of(o), 0);
+  const errors = sum((o) => o.errors + (o.state === "refused" ? 1 : 0));
+  const warnings = sum((o) => o.warnings);
+  return (
+    <a class="panel tile" href={href(["config"], { only: errors + warnings > 0 ? "findings" : undefined })}>
+      <div class="label">Configuration</div>
+      <div class={`value ${errors > 0 ? "c-bad" : warnings > 0 ? "c-degraded" : ""}`}>
+        {errors > 0 ? `■ ${count(errors, "error")}` : warnings > 0 ? `▲ ${count(warnings, "warning")}` : "in order"}
+      </div>
+      <div class="more">{errors > 0 ? count(warnings, "warning") : count(data.objects.length, "object")}</div>
+    </a>
   );
 }
 

@@ -1,5 +1,7 @@
 //! Objects of a cluster, listed through its API server.
 
+use std::time::Duration;
+
 use kube::{Client, Config};
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -9,7 +11,10 @@ use super::Raw;
 /// All of them; kinds that this ServiceAccount may not read are named.
 pub(super) async fn read() -> Result<Raw, String> {
     static CLIENT: OnceCell<Client> = OnceCell::const_new();
-    let client = CLIENT.get_or_try_init(connect).await?;
+    read_by(CLIENT.get_or_try_init(connect).await?).await
+}
+
+async fn read_by(client: &Client) -> Result<Raw, String> {
     let mut raw = Raw::default();
     for Kind { group, versions, kind, plural } in KINDS {
         match list(client, group, versions, kind, plural).await {
@@ -24,7 +29,9 @@ pub(super) async fn read() -> Result<Raw, String> {
 }
 
 async fn connect() -> Result<Client, String> {
-    let config = Config::infer().await.map_err(|e| format!("no cluster: {e}"))?;
+    let mut config = Config::infer().await.map_err(|e| format!("no cluster: {e}"))?;
+    // Somebody waits for the page.
+    (config.connect_timeout, config.read_timeout) = (Some(PATIENCE), Some(PATIENCE));
     Client::try_from(config).map_err(|e| format!("no client of the cluster: {e}"))
 }
 
@@ -67,6 +74,9 @@ async fn pages(client: &Client, path: &str) -> Result<Vec<Value>, kube::Error> {
         }
     }
 }
+
+/// For one answer of the API server.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A kind that is read.
 struct Kind {
@@ -139,7 +149,7 @@ mod tests {
     use leno_install::manifests::viz;
     use leno_install::values::Values;
 
-    use super::KINDS;
+    use super::{KINDS, read_by};
 
     #[test]
     fn the_role_allows_what_is_read_and_nothing_else() {
@@ -155,5 +165,46 @@ mod tests {
         }
         let read: BTreeSet<_> = KINDS.iter().map(|k| (k.group.to_owned(), k.plural.to_owned())).collect();
         assert_eq!(allowed, read);
+    }
+
+    /// Lists as an API server gives them: in parts, of the versions that it has, and not to everybody.
+    async fn api(uri: http::Uri) -> axum::response::Response {
+        use axum::response::IntoResponse as _;
+        let query = uri.query().unwrap_or_default();
+        let item = |name: &str| serde_json::json!({"metadata": {"name": name, "namespace": "a"}, "spec": {}});
+        let status = |code: u16, message: &str| {
+            let body = serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": "x", "code": code});
+            (http::StatusCode::from_u16(code).unwrap_or_default(), axum::Json(body)).into_response()
+        };
+        let list = |names: &[&str], more: &str| {
+            let items: Vec<_> = names.iter().map(|n| item(n)).collect();
+            axum::Json(serde_json::json!({"items": items, "metadata": {"continue": more}})).into_response()
+        };
+        match uri.path() {
+            "/api/v1/services" if query.contains("continue=two") => list(&["c"], ""),
+            "/api/v1/services" => list(&["a", "b"], "two"),
+            "/apis/networking.istio.io/v1beta1/virtualservices" => list(&["vs"], ""),
+            "/api/v1/pods" => status(403, "pods is forbidden"),
+            _ => status(404, "the server could not find the requested resource"),
+        }
+    }
+
+    #[tokio::test]
+    async fn lists_come_in_parts_and_versions_and_refusals_are_named() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(api)).await });
+        let config = kube::Config::new(format!("http://{address}").parse().expect("an address"));
+        let raw = read_by(&kube::Client::try_from(config).expect("a client")).await.expect("objects");
+        let names: Vec<String> = raw
+            .objects
+            .iter()
+            .map(|o| format!("{} {} {}", o["apiVersion"], o["kind"], o["metadata"]["name"]).replace('"', ""))
+            .collect();
+        assert_eq!(
+            names,
+            ["v1 Service a", "v1 Service b", "v1 Service c", "networking.istio.io/v1beta1 VirtualService vs"]
+        );
+        assert_eq!(raw.missing, ["pods: pods is forbidden"]);
     }
 }
