@@ -1,10 +1,12 @@
 // How the mesh is, by namespace, and what fails most.
-import { type Graph, type GraphEdge, plain, type Stat, type StatRow } from "../api";
+import { type Events, type Graph, type GraphEdge, plain, type Series, type Stat, type StatRow } from "../api";
 import { command } from "../cli";
 import { count, millis, percent, rate } from "../format";
 import { health, worst } from "../health";
+import { EventList } from "../parts/chart";
 import { HealthBadge, Success } from "../parts/health";
 import { PageHead, WindowPick } from "../parts/page";
+import { lineOf, Spark } from "../parts/spark";
 import { Empty, Loaded } from "../parts/state";
 import { usePoll } from "../poll";
 import { href, type Place } from "../router";
@@ -15,6 +17,7 @@ export function OverviewPage({ place }: { place: Place }) {
   const window = place.query.window ?? "1m";
   const stat = usePoll<Stat>("stat", { kind: "ns", window });
   const graph = usePoll<Graph>("topology", { window });
+  const series = usePoll<Series>("series", { kind: "ns", window: "5m" }, 6000);
   return (
     <>
       <PageHead title="Overview" command={command("viz stat ns", window !== "1m" && `-t ${window}`)}>
@@ -37,14 +40,19 @@ export function OverviewPage({ place }: { place: Place }) {
               <Totals stat={s} graph={graph.data} />
               <div class="grid">
                 {s.rows.map((row) => (
-                  <Namespace key={row.name} row={row} graph={graph.data} />
+                  <Namespace key={row.name} row={row} graph={graph.data} series={series.data} />
                 ))}
               </div>
             </>
           )
         }
       </Loaded>
-      {graph.data && graph.data.edges.length > 0 && <Worst edges={graph.data.edges} />}
+      {graph.data && graph.data.edges.length > 0 && (
+        <>
+          <Worst edges={graph.data.edges} />
+          <Happened />
+        </>
+      )}
     </>
   );
 }
@@ -65,7 +73,7 @@ function Totals({ stat, graph }: { stat: Stat; graph: Graph | undefined }) {
       />
       <Tile label="Pods in the mesh" value={String(pods)} more={count(stat.rows.length, "namespace")} />
       <a class="panel tile" href={href(["topology"], { find: locked < edges.length ? "is:plaintext" : undefined })}>
-        <div class="label">Connections by mutual TLS</div>
+        <div class="label">Edges by mutual TLS</div>
         <div class="value">{edges.length === 0 ? "–" : `${locked} of ${edges.length}`}</div>
         <div class="more">{locked === edges.length ? "all of them" : `${edges.length - locked} with plaintext`}</div>
       </a>
@@ -102,7 +110,7 @@ function Tile({ label, value, more }: { label: string; value: string; more: stri
   );
 }
 
-function Namespace({ row, graph }: { row: StatRow; graph: Graph | undefined }) {
+function Namespace({ row, graph, series }: { row: StatRow; graph: Graph | undefined; series: Series | undefined }) {
   const inside = graph?.nodes.filter((n) => n.kind === "workload" && n.namespace === row.name) ?? [];
   const grade = worst([health(row.success), ...inside.map((n) => health(n.success))]);
   const unwell = inside.filter((n) => n.success !== null && health(n.success) !== "good");
@@ -122,7 +130,9 @@ function Namespace({ row, graph }: { row: StatRow; graph: Graph | undefined }) {
             {count(row.meshed.meshed, "pod")}
           </dd>
           <dt>Rate</dt>
-          <dd>{rate(row.rps)} requests/s</dd>
+          <dd class="with-spark">
+            {rate(row.rps)} requests/s <Spark row={lineOf(series, row.name, row.name)} />
+          </dd>
           <dt>Success</dt>
           <dd>
             <Success share={row.success} />
@@ -144,6 +154,20 @@ function Namespace({ row, graph }: { row: StatRow; graph: Graph | undefined }) {
             </>
           )}
         </dl>
+      </div>
+    </section>
+  );
+}
+
+function Happened() {
+  const events = usePoll<Events>("events", { window: "30m" }, 6000);
+  return (
+    <section class="panel">
+      <header>
+        <h2>What happened in the last half hour</h2>
+      </header>
+      <div class="body">
+        <EventList events={events.data?.events ?? []} />
       </div>
     </section>
   );
