@@ -51,6 +51,7 @@ run | test)
   ;;&
 test)
   want tcpdump tcpdump
+  want prometheus prometheus
   want openssl openssl
   want setpriv util-linux
   # The dashboard's tests run in it.

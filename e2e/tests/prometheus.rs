@@ -1,0 +1,135 @@
+//! The real Prometheus (Debian's) fetches from the sidecars, and the queries of Kiali, Flagger and Argo Rollouts get the
+//! figures of what was sent.
+
+use std::process::Child;
+use std::time::Duration;
+
+use leno_e2e::{Mesh, Namespace, client, echo_app, service, text};
+use serde_json::Value;
+
+const URL: &str = "http://echo.myapp:8080";
+
+struct Prometheus<'m> {
+    mesh: &'m Mesh,
+    child: Child,
+}
+
+impl<'m> Prometheus<'m> {
+    /// In a pod outside the mesh, as most people run it.
+    fn start(mesh: &'m Mesh, pods: &[&str]) -> Self {
+        let targets: Vec<String> = pods.iter().map(|pod| format!("'{}:15020'", address(mesh, pod))).collect();
+        let config = mesh.write(
+            "prometheus.yml",
+            &format!(
+                "global: {{scrape_interval: 1s}}
+scrape_configs:
+- job_name: leno-proxies
+  metrics_path: /stats/prometheus
+  static_configs: [{{targets: [{}]}}]
+",
+                targets.join(", ")
+            ),
+        );
+        let data = mesh.folder().join("tsdb").display().to_string();
+        let (config, data) = (format!("--config.file={config}"), format!("--storage.tsdb.path={data}"));
+        let command = ["prometheus", &config, &data, "--web.listen-address=127.0.0.1:9090", "--log.level=warn"];
+        Self { mesh, child: mesh.exec_background("outside", "deploy/prom", &command) }
+    }
+
+    /// The one value of an instant query; `None` where there is no series.
+    fn value(&self, query: &str) -> Option<f64> {
+        let result = self.query(query);
+        assert!(result.len() < 2, "{query}: {result:?}");
+        result.first().map(number)
+    }
+
+    fn query(&self, query: &str) -> Vec<Value> {
+        let query = format!("query={query}");
+        let ask = ["-G", "--data-urlencode", &query, "http://127.0.0.1:9090/api/v1/query"];
+        let (status, body) = self.mesh.curl("outside", "deploy/prom", &ask);
+        if status == 0 || status == 503 {
+            return Vec::new();
+        }
+        assert_eq!(status, 200, "{query}: {body}");
+        let answer: Value = serde_json::from_str(&body).expect("JSON");
+        answer["data"]["result"].as_array().expect("a vector").clone()
+    }
+}
+
+impl Drop for Prometheus<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn address(mesh: &Mesh, pod: &str) -> String {
+    let out = mesh.exec("myapp", pod, &["ip", "-4", "-o", "addr", "show", "eth0"]);
+    let line = String::from_utf8_lossy(&out.stdout).into_owned();
+    let network = line.split_whitespace().nth(3).unwrap_or_else(|| panic!("{pod}: {}", text(&out)));
+    network.split('/').next().expect("an address").to_owned()
+}
+
+fn number(sample: &Value) -> f64 {
+    sample["value"][1].as_str().and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("{sample}"))
+}
+
+#[test]
+fn queries_of_other_tools_get_right_figures() {
+    let mesh = Mesh::up(&[
+        &Namespace::Istio.named("myapp"),
+        &echo_app("myapp", "echo", "v1", 1),
+        &service("myapp", "echo", "app: echo", "[{name: http, port: 8080}]"),
+        &client("myapp", "web"),
+        &Namespace::Plain.named("outside"),
+        &client("outside", "prom"),
+    ]);
+    // One of each, so that every series has a first sample from which it grows.
+    let send = |path: &str, times: u32| {
+        let url = format!("{URL}{path}");
+        for _ in 0..times {
+            let _ = mesh.get("myapp", "deploy/web", &url);
+        }
+    };
+    let (good, bad) = ("/latency?min=1ms&max=2ms&fail=0", "/latency?min=1ms&max=2ms&fail=1");
+    send(good, 1);
+    send(bad, 1);
+    let prometheus = Prometheus::start(&mesh, &["deploy/web", "deploy/echo-v1"]);
+    let all = r#"sum(istio_requests_total{reporter="destination"})"#;
+    mesh.wait(Duration::from_secs(20), "Prometheus has fetched", |_| prometheus.value(all) == Some(2.0));
+    send(good, 14);
+    send(bad, 4);
+    mesh.wait(Duration::from_secs(20), "Prometheus has fetched all", |_| prometheus.value(all) == Some(20.0));
+
+    for reporter in ["source", "destination"] {
+        let count = |code: &str| {
+            prometheus.value(&format!(r#"sum(istio_requests_total{{reporter="{reporter}",response_code=~"{code}"}})"#))
+        };
+        assert_eq!((count("200"), count("5..")), (Some(15.0), Some(5.0)), "{reporter}");
+    }
+    // Flagger: success of a workload in percent.
+    let flagger = r#"100 * sum(rate(istio_requests_total{reporter="destination",destination_workload_namespace="myapp",destination_workload=~"echo-v1",response_code!~"5.*"}[1m])) / sum(rate(istio_requests_total{reporter="destination",destination_workload_namespace="myapp",destination_workload=~"echo-v1"}[1m]))"#;
+    let success = prometheus.value(flagger).expect("Flagger's success rate");
+    // The counts above are exact; rate() stretches each series to the window, short ones less, so this one is not.
+    assert!((success - 100.0 * 14.0 / 18.0).abs() < 5.0, "14 of the 18 that came while it looked: {success}");
+    let p99 = r#"histogram_quantile(0.99, sum(rate(istio_request_duration_milliseconds_bucket{reporter="destination",destination_workload_namespace="myapp",destination_workload=~"echo-v1"}[1m])) by (le))"#;
+    let p99 = prometheus.value(p99).expect("Flagger's latency");
+    assert!((0.5..1000.0).contains(&p99), "{p99}");
+    // Argo Rollouts: the same by the client's word.
+    let argo = r#"sum(irate(istio_requests_total{reporter="source",destination_service=~"echo.myapp.svc.cluster.local",response_code!~"5.*"}[5m])) / sum(irate(istio_requests_total{reporter="source",destination_service=~"echo.myapp.svc.cluster.local"}[5m]))"#;
+    assert!(prometheus.value(argo).is_some(), "Argo's query finds its series");
+    // Kiali: an edge of the graph with no label missing.
+    let by = "source_cluster,source_workload_namespace,source_workload,source_canonical_service,source_canonical_revision,destination_cluster,destination_service_namespace,destination_service,destination_service_name,destination_workload_namespace,destination_workload,destination_canonical_service,destination_canonical_revision";
+    let edges = prometheus.query(&format!(
+        r#"sum(rate(istio_requests_total{{reporter="destination",destination_workload_namespace="myapp"}}[1m])) by ({by}) > 0"#
+    ));
+    let [edge] = &edges[..] else { panic!("{edges:#?}") };
+    for label in by.split(',') {
+        assert!(edge["metric"][label].as_str().is_some_and(|v| !v.is_empty()), "{label}: {edge}");
+    }
+    assert_eq!(edge["metric"]["source_workload"], "web");
+    assert_eq!(edge["metric"]["destination_workload"], "echo-v1");
+    // Istio's mesh dashboard: who is locked.
+    let plain = r#"sum(istio_requests_total{reporter="destination",connection_security_policy!="mutual_tls"})"#;
+    assert_eq!(prometheus.value(plain), None, "everything was mutual TLS");
+}
