@@ -95,11 +95,16 @@ fn queries_of_other_tools_get_right_figures() {
     send(good, 1);
     send(bad, 1);
     let prometheus = Prometheus::start(&mesh, &["deploy/web", "deploy/echo-v1"]);
-    let all = r#"sum(istio_requests_total{reporter="destination"})"#;
-    mesh.wait(Duration::from_secs(20), "Prometheus has fetched", |_| prometheus.value(all) == Some(2.0));
+    // The two sidecars are fetched from at different moments: both must have been.
+    let both = |count: f64| {
+        ["source", "destination"].iter().all(|reporter| {
+            prometheus.value(&format!(r#"sum(istio_requests_total{{reporter="{reporter}"}})"#)) == Some(count)
+        })
+    };
+    mesh.wait(Duration::from_secs(20), "Prometheus has fetched", |_| both(2.0));
     send(good, 14);
     send(bad, 4);
-    mesh.wait(Duration::from_secs(20), "Prometheus has fetched all", |_| prometheus.value(all) == Some(20.0));
+    mesh.wait(Duration::from_secs(20), "Prometheus has fetched all", |_| both(20.0));
 
     for reporter in ["source", "destination"] {
         let count = |code: &str| {
