@@ -78,7 +78,29 @@ fn c_upgrade_to_a_new_revision() {
 }
 
 #[test]
-fn d_uninstall_after_the_workloads_were_taken_out() {
+fn d_upgrade_in_place() {
+    let cluster = Cluster::connect();
+    let _mesh = Mesh::installed(&cluster);
+    let space = up(&cluster, 2);
+    let load = Load::start(&space, "load", URL, 50);
+    let before = control_pods(&cluster);
+    // A setting of its Deployment, so that its pods are replaced as by a new version.
+    cluster.shell(&format!("leno upgrade --set profile=demo{} --set control.logLevel=debug -y", Mesh::images()));
+    let after = control_pods(&cluster);
+    assert!(before.iter().all(|pod| !after.contains(pod)), "the control plane's pods are new: {before:?}, {after:?}");
+    settle();
+    load.stop().assert_none_failed("upgrade of the control plane in place");
+    let status = cluster.leno_must(&["proxy-status"]);
+    assert!(status.contains("server"), "the sidecars have found the new control plane: {status}");
+}
+
+fn control_pods(cluster: &Cluster) -> Vec<String> {
+    let names = cluster.must(&["get", "pods", "-n", INSTALL_NAMESPACE, "-l", "app=leno-control", "-o", "name"]);
+    names.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn e_uninstall_after_the_workloads_were_taken_out() {
     let cluster = Cluster::connect();
     let _mesh = Mesh::installed(&cluster);
     // Callers outside of the mesh go on for a moment to a pod that ends, in any Kubernetes: it has to wait for them.

@@ -105,7 +105,8 @@ fn local(globals: &Globals) -> Option<Mesh> {
     if globals.cluster.kubeconfig.is_some() || globals.cluster.context.is_some() {
         return None;
     }
-    let mesh = access::connect(globals).ok()?;
+    // Not `connect`: it would find the cluster of the environment too, whose control plane is to be told.
+    let mesh = access::on_this_machine(globals).ok()?;
     let proxies = super::proxy_status::proxies(mesh.as_ref()).ok()?;
     Some(Mesh { place: "local".to_owned(), proxies: counts(proxies.into_iter().map(|p| p.version)), ..Mesh::default() })
 }
