@@ -95,33 +95,47 @@ fn a_failing_edge_is_seen_from_afar() {
     drop(load.stop());
 }
 
-/// The chart, as a person who has Helm would: everything that `leno check` looks at is well, and `helm uninstall` takes it away.
+/// A release of the chart; what Helm has made only Helm can take away, in a scene that fails too.
+struct Release<'a>(&'a Cluster);
+
+impl<'a> Release<'a> {
+    fn install(cluster: &'a Cluster) -> Self {
+        Mesh::remove(cluster);
+        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/leno");
+        let release = Self(cluster);
+        let said = cluster.shell(&format!(
+            "{helm} install leno {chart} -n {INSTALL_NAMESPACE} --create-namespace --set profile=demo{images} --wait --timeout 2m",
+            helm = helm(),
+            chart = chart.display(),
+            images = Mesh::images()
+        ));
+        assert!(said.contains("STATUS: deployed"), "{said}");
+        release
+    }
+}
+
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
+        self.0.shell(&format!("{} uninstall leno -n {INSTALL_NAMESPACE} --wait --ignore-not-found", helm()));
+        Mesh::remove(self.0);
+    }
+}
+
+/// The chart, as a person who has Helm would: workloads are meshed, and everything that `leno check` looks at is well.
 #[test]
 fn helm_installs_the_same() {
     let cluster = Cluster::connect();
-    Mesh::remove(&cluster);
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/leno");
-    let place = format!("-n {INSTALL_NAMESPACE}");
-    let installed = cluster.shell(&format!(
-        "{helm} install leno {chart} {place} --create-namespace --set profile=demo{images} --wait --timeout 2m",
-        helm = helm(),
-        chart = chart.display(),
-        images = Mesh::images()
-    ));
-    assert!(installed.contains("STATUS: deployed"), "{installed}");
+    let _release = Release::install(&cluster);
     let space = Namespace::new(&cluster, "e2e-helm", Meshed::Istio);
     space.run(&[
         &http_app("server", "v1", 1),
-        &http_app("client", "v1", 1),
+        &http_app("client", "", 1),
         &service("server", "app: server", "[{name: http, port: 8080}]"),
     ]);
     assert!(space.all_meshed("app=server"), "the server has a sidecar");
     space.reaches("deploy/client", "http://server:8080/");
     let check = cluster.leno(&["check"]);
     assert!(check.ok(), "{check}");
-    drop(space);
-    cluster.shell(&format!("{} uninstall leno {place} --wait", helm()));
-    Mesh::remove(&cluster);
 }
 
 fn helm() -> String {
