@@ -90,8 +90,15 @@ fn a_failing_edge_is_seen_from_afar() {
             other => Err(format!("{other:?}")),
         }
     });
-    let edges = cluster.leno_must(&["viz", "edges", "deploy", "-n", "e2e-see"]);
-    assert!(edges.contains("mTLS"), "{edges}");
+    // Each sidecar is asked at its own moment.
+    let says = |args: &[&str], words: &[&str]| {
+        cluster.wait(Duration::from_secs(30), &format!("leno {args:?} says {words:?}"), || {
+            let said = cluster.leno_must(args);
+            if words.iter().all(|word| said.contains(word)) { Ok(()) } else { Err(said) }
+        });
+    };
+    says(&["viz", "edges", "deploy", "-n", "e2e-see"], &["load", "server", "mTLS"]);
+    says(&["viz", "routes", "svc/server", "-n", "e2e-see"], &["server", "503 fault"]);
     drop(load.stop());
 }
 

@@ -1,4 +1,4 @@
-//! The API: `GET /api/v1/stat`, `/api/v1/edges`, `/api/v1/healthz`, JSON.
+//! The API: `GET /api/v1/stat`, `/api/v1/edges`, `/api/v1/routes`, `/api/v1/healthz`, JSON.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -28,6 +28,7 @@ pub fn router(window: Shared) -> Router {
     Router::new()
         .route("/api/v1/stat", get(stat))
         .route("/api/v1/edges", get(edges))
+        .route("/api/v1/routes", get(routes))
         .route("/api/v1/series", get(over_time))
         .route("/api/v1/healthz", get(healthz))
         // Where the local runtime and Kubernetes look whether a program is ready.
@@ -48,6 +49,10 @@ async fn stat(State(window): State<Shared>, Query(parameters): Query<Parameters>
 
 async fn edges(State(window): State<Shared>, Query(parameters): Query<Parameters>) -> Response {
     answer(&parameters, |question| query::edges(&lock(&window), question, now()))
+}
+
+async fn routes(State(window): State<Shared>, Query(parameters): Query<Parameters>) -> Response {
+    answer(&parameters, |question| query::routes(&lock(&window), question, now()))
 }
 
 async fn over_time(State(window): State<Shared>, Query(parameters): Query<Parameters>) -> Response {

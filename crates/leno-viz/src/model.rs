@@ -230,6 +230,40 @@ impl fmt::Display for Meshed {
     }
 }
 
+/// `GET /api/v1/routes`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Routes {
+    /// Window asked for, in seconds.
+    pub window_s: f64,
+    /// By namespace, service and route.
+    pub rows: Vec<RouteRow>,
+}
+
+/// Golden signals of one route of a service, as its callers saw them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RouteRow {
+    /// Namespace of the service.
+    pub namespace: String,
+    /// The service that was dialled.
+    pub service: String,
+    /// The rule's name; empty where it has none, or where no rule took the request.
+    pub route: String,
+    /// Share of requests that succeeded, 0 to 1, by the rule of [`StatRow::success`]; after retries.
+    pub success: Option<f64>,
+    /// Requests a second.
+    pub rps: f64,
+    /// Median latency, milliseconds.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile.
+    pub p95_ms: Option<f64>,
+    /// 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// Requests counted.
+    pub requests: u64,
+    /// Status and reason of most of the failures: `503 fault_filter_abort`.
+    pub failure: Option<String>,
+}
+
 /// `GET /api/v1/edges`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Edges {

@@ -284,5 +284,8 @@ const fn seconds(duration: Duration) -> f64 {
     duration.as_secs_f64()
 }
 
+mod routes;
 #[cfg(test)]
 mod tests;
+
+pub use routes::routes;

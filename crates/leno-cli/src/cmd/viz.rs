@@ -1,5 +1,6 @@
 //! `leno viz`: what the mesh does now, from leno-viz.
 
+mod routes;
 mod rows;
 
 use std::process::ExitCode;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use leno_viz::model::{DEFAULT_WINDOW, Edges, Kind, NotAKind, Question, Resource, Stat, parse_duration};
+use leno_viz::model::{DEFAULT_WINDOW, Edges, Kind, NotAKind, Question, Resource, Routes, Stat, parse_duration};
 use serde::de::DeserializeOwned;
 
 use super::{Globals, Output};
@@ -30,6 +31,9 @@ enum What {
     /// Who talks to whom, and whether it is secured.
     #[command(visible_alias = "edge")]
     Edges(Ask),
+    /// Success rate, requests a second and latencies of each route: of what is asked, or with --to of what it asks.
+    #[command(visible_alias = "route")]
+    Routes(Ask),
     Install(super::install::VizArgs),
     Dashboard(super::dashboard::Args),
 }
@@ -102,6 +106,13 @@ pub(crate) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
                 return Ok(String::new());
             }
             Ok(stat_table(&answer, question.namespace.is_none(), ask.output == Output::Wide, screen))
+        }),
+        What::Routes(ask) => repeat(&ask, |question, screen| {
+            let answer: Routes = get(mesh, "/api/v1/routes", question)?;
+            if ask.output.print(&answer.rows)? {
+                return Ok(String::new());
+            }
+            Ok(routes::table(&answer, question.namespace.is_none(), ask.output == Output::Wide, screen))
         }),
         What::Edges(ask) => repeat(&ask, |question, screen| {
             let answer = edges(mesh, question)?;

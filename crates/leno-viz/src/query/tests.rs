@@ -10,8 +10,8 @@ use super::{edges, stat};
 use crate::model::{EdgeRow, Kind, Question, Secured, StatRow};
 use crate::window::{ProxyId, Window};
 
-const BEGIN: u64 = 1_000_000;
-const NOW: u64 = BEGIN + 60_000;
+pub(super) const BEGIN: u64 = 1_000_000;
+pub(super) const NOW: u64 = BEGIN + 60_000;
 
 #[test]
 fn deployments_are_seen_from_their_own_side() {
@@ -182,7 +182,7 @@ fn shop() -> Window {
     window
 }
 
-fn proxy(namespace: &str, pod: &str, workload: &str, kind: &str, requests: Vec<RequestSample>) -> Samples {
+pub(super) fn proxy(namespace: &str, pod: &str, workload: &str, kind: &str, requests: Vec<RequestSample>) -> Samples {
     Samples {
         namespace: namespace.to_owned(),
         pod: pod.to_owned(),
@@ -195,7 +195,7 @@ fn proxy(namespace: &str, pod: &str, workload: &str, kind: &str, requests: Vec<R
     }
 }
 
-fn pod(namespace: &str, pod: &str, workload: &str) -> PeerLabels {
+pub(super) fn pod(namespace: &str, pod: &str, workload: &str) -> PeerLabels {
     PeerLabels {
         namespace: namespace.to_owned(),
         workload: workload.to_owned(),
@@ -210,7 +210,7 @@ fn outsider() -> PeerLabels {
 }
 
 /// One request for each number of milliseconds.
-fn request(
+pub(super) fn request(
     direction: Direction,
     source: &PeerLabels,
     destination: &PeerLabels,

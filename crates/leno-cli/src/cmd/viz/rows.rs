@@ -78,13 +78,6 @@ fn stat_row(row: &StatRow, namespaces: bool, wide: bool) -> Vec<Cell> {
     if namespaces {
         cells.push(row.namespace.clone().into());
     }
-    let ms = |value: Option<f64>| -> Cell {
-        match value {
-            None => "-".into(),
-            Some(ms) if ms < 9.95 => format!("{ms:.1}ms").into(),
-            Some(ms) => format!("{ms:.0}ms").into(),
-        }
-    };
     let rate = if row.success.is_none() { "-".to_owned() } else { format!("{:.1}rps", row.rps) };
     cells.extend([
         row.name.clone().into(),
@@ -103,7 +96,16 @@ fn stat_row(row: &StatRow, namespaces: bool, wide: bool) -> Vec<Cell> {
     cells
 }
 
-fn success(share: Option<f64>) -> Cell {
+/// Milliseconds: `0.4ms`, `12ms`.
+pub(super) fn ms(value: Option<f64>) -> Cell {
+    match value {
+        None => "-".into(),
+        Some(ms) if ms < 9.95 => format!("{ms:.1}ms").into(),
+        Some(ms) => format!("{ms:.0}ms").into(),
+    }
+}
+
+pub(super) fn success(share: Option<f64>) -> Cell {
     let Some(share) = share else { return "-".into() };
     let look = match share {
         s if s >= 0.99 => Look::Good,
