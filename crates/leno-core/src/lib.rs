@@ -15,5 +15,6 @@ pub mod names;
 pub mod reason;
 pub mod samples;
 pub mod sketch;
+pub mod tap;
 
 pub use reason::Reason;

@@ -12,6 +12,7 @@ mod labels;
 pub mod record;
 mod samples;
 mod series;
+mod tap;
 #[cfg(test)]
 mod tests;
 pub(crate) mod time;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use leno_core::Reason;
 use leno_core::model::{MeshConfig, Workload};
 use leno_core::samples::Samples;
+use leno_core::tap::Taps;
 
 use access_log::{AccessLog, Connection};
 use series::{Registry, TcpPair};
@@ -44,6 +46,7 @@ struct Inner {
     started: SystemTime,
     registry: Registry,
     log: AccessLog,
+    tap: tap::Tap,
 }
 
 impl Telemetry {
@@ -63,6 +66,7 @@ impl Telemetry {
                 started: SystemTime::now(),
                 registry: Registry::new(Instant::now()),
                 log: AccessLog::new(sink),
+                tap: tap::Tap::new(Instant::now()),
             }),
         }
     }
@@ -77,17 +81,25 @@ impl Telemetry {
         self.inner.log.configure(mesh);
     }
 
-    /// Whether the access log keeps everything: if not, texts that only the log shows (path, user agent …) may be left
-    /// empty in the record of a request that did not fail.
+    /// Whether the access log or a watcher keeps everything: if not, texts that only those show (path, user agent …) may be
+    /// left empty in the record of a request that did not fail.
     #[must_use]
     pub fn logs_all(&self) -> bool {
-        self.inner.log.keeps_all()
+        self.inner.log.keeps_all() || self.inner.tap.is_on()
     }
 
     /// Counts and logs one request.
     pub fn request(&self, record: &RequestRecord) {
-        self.inner.registry.request(record, Instant::now());
+        let now = Instant::now();
+        self.inner.registry.request(record, now);
         self.inner.log.request(record);
+        self.inner.tap.request(record, now);
+    }
+
+    /// Requests that ended since number `from`, for a person who watches; see [`Taps`].
+    #[must_use]
+    pub fn tap(&self, from: Option<u64>) -> Taps {
+        self.inner.tap.fetch(from, Instant::now())
     }
 
     /// Counts one opaque connection as open; the guard counts its bytes and its end.

@@ -2,6 +2,7 @@
 
 mod routes;
 mod rows;
+mod tap;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,6 +35,7 @@ enum What {
     /// Success rate, requests a second and latencies of each route: of what is asked, or with --to of what it asks.
     #[command(visible_alias = "route")]
     Routes(Ask),
+    Tap(tap::Args),
     Install(super::install::VizArgs),
     Dashboard(super::dashboard::Args),
 }
@@ -98,8 +100,11 @@ pub(crate) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     }
     let mesh = access::connect(globals)?;
     let mesh = mesh.as_ref();
+    if let What::Tap(args) = &args.what {
+        return tap::run(args, mesh);
+    }
     match args.what {
-        What::Install(_) | What::Dashboard(_) => Ok(ExitCode::SUCCESS),
+        What::Install(_) | What::Dashboard(_) | What::Tap(_) => Ok(ExitCode::SUCCESS),
         What::Stat(ask) => repeat(&ask, |question, screen| {
             let answer = stat(mesh, question)?;
             if ask.output.print(&rows::stat_json(&answer))? {

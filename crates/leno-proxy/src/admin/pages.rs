@@ -30,6 +30,7 @@ pub(super) fn admin(app: &App, ask: &Ask) -> Response<Body> {
             "/clusters" => text(StatusCode::OK, clusters::text(app)),
             "/stats" | "/stats/prometheus" => stats(app),
             "/samples" => samples(app),
+            "/leno/v1/tap" => tap(app, ask),
             "/logging" => text(StatusCode::OK, format!("active loggers:\n  {}\n", app.log.get())),
             "/ready" => ready(app),
             "/server_info" => as_json(&server_info(app)),
@@ -140,6 +141,16 @@ fn ready(app: &App) -> Response<Body> {
         State::Draining => text(StatusCode::SERVICE_UNAVAILABLE, "DRAINING\n"),
         State::Initializing(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("INITIALIZING: {why}\n")),
     }
+}
+
+/// What ended since the number asked for. Only here, on loopback: paths are nobody else's business.
+fn tap(app: &App, ask: &Ask) -> Response<Body> {
+    let from = match ask.query("from").map(str::parse) {
+        None => None,
+        Some(Ok(from)) => Some(from),
+        Some(Err(_)) => return text(StatusCode::BAD_REQUEST, "from: a number, as `next` of the last answer\n"),
+    };
+    as_json(&serde_json::to_value(app.telemetry.tap(from)).unwrap_or_default())
 }
 
 fn server_info(app: &App) -> Value {
@@ -334,6 +345,7 @@ admin of leno-proxy
   /clusters          endpoints of the services in use (?format=json)
   /config_dump       everything this proxy decides by
   /help              this
+  /leno/v1/tap       requests as they end; ?from=N with `next` of the last answer
   /logging           the log's filter; POST ?level=debug or ?level=info,leno_proxy=debug changes it
   /memory            resident memory
   /quitquitquit      POST: drain and end

@@ -1,0 +1,74 @@
+//! Requests as a sidecar saw them end: `GET :15000/leno/v1/tap?from=N` on the pod's loopback.
+
+use serde::{Deserialize, Serialize};
+
+/// An answer. The first question names no number; each further one the `next` of the answer before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Taps {
+    /// Number to ask for next.
+    pub next: u64,
+    /// Requests that ended since the number asked for, and were not kept.
+    pub missed: u64,
+    /// In the order in which they ended.
+    pub requests: Vec<Tapped>,
+}
+
+/// One request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tapped {
+    /// When its head arrived, milliseconds since 1970.
+    pub at_ms: u64,
+    /// Whether it was asked of the sidecar's pod; else its pod asked.
+    pub inbound: bool,
+    /// `x-request-id`.
+    pub request_id: String,
+    /// The caller.
+    pub source: Peer,
+    /// The pod that answered, or would have.
+    pub destination: Peer,
+    /// `NAME.NAMESPACE` of the service that was dialled; may be empty.
+    pub service: String,
+    /// Method.
+    pub method: String,
+    /// `Host` or `:authority`.
+    pub authority: String,
+    /// Path; of a query only the keys.
+    pub path: String,
+    /// Status that the client got; 0 when it got none.
+    pub status: u16,
+    /// gRPC status, for gRPC.
+    pub grpc: Option<u32>,
+    /// Envoy's response code details.
+    pub reason: String,
+    /// How it failed, in words; empty where it did not.
+    pub words: String,
+    /// Istio's response flag; `-` for none.
+    pub flags: String,
+    /// From the first byte of the request to the last of the response.
+    pub latency_ms: f64,
+    /// The route rule's name; may be empty.
+    pub route: String,
+    /// Whether it was mutual TLS between the sidecars.
+    pub secured: bool,
+    /// Tries, the first one included.
+    pub attempts: u32,
+    /// Body bytes from the client.
+    pub request_bytes: u64,
+    /// Body bytes to the client.
+    pub response_bytes: u64,
+}
+
+/// One end; empty where not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Namespace.
+    pub namespace: String,
+    /// Pod.
+    pub pod: String,
+    /// Kind of its owner.
+    pub kind: String,
+    /// Its owner's name, else the pod's.
+    pub workload: String,
+    /// Address and port.
+    pub address: String,
+}

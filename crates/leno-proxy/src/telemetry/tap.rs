@@ -1,0 +1,193 @@
+//! Requests as they end, for a person who watches: `GET /leno/v1/tap` of the admin port.
+//!
+//! Kept only while somebody asks, and never more than [`CAPACITY`]: what a slow reader has not fetched by then is counted
+//! and gone. With nobody watching, a request costs one relaxed load.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use leno_core::id::Direction;
+use leno_core::tap::{Peer, Tapped, Taps};
+
+use super::record::{PeerInfo, RequestRecord};
+
+/// Requests that wait to be fetched.
+const CAPACITY: usize = 1024;
+/// A watcher that has not asked for so long is gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest path that is kept; the rest is cut, without breaking a character.
+const PATH: usize = 512;
+
+/// The requests that wait.
+#[derive(Debug)]
+pub(super) struct Tap {
+    began: Instant,
+    /// Milliseconds since `began` until which requests are kept; 0 = nobody watches.
+    until: AtomicU64,
+    ring: Mutex<Ring>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    /// Number of the first that waits.
+    first: u64,
+    waiting: VecDeque<Tapped>,
+}
+
+impl Tap {
+    pub(super) fn new(began: Instant) -> Self {
+        Self { began, until: AtomicU64::new(0), ring: Mutex::default() }
+    }
+
+    /// Whether somebody watches.
+    pub(super) fn is_on(&self) -> bool {
+        self.until.load(Ordering::Relaxed) != 0
+    }
+
+    /// Keeps a request, if somebody watches.
+    pub(super) fn request(&self, record: &RequestRecord, now: Instant) {
+        let until = self.until.load(Ordering::Relaxed);
+        if until == 0 {
+            return;
+        }
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.millis(now) > until {
+            self.until.store(0, Ordering::Relaxed);
+            let gone = std::mem::take(&mut ring.waiting).len();
+            ring.first += gone as u64;
+            return;
+        }
+        if ring.waiting.len() == CAPACITY {
+            ring.waiting.pop_front();
+            ring.first += 1;
+        }
+        ring.waiting.push_back(tapped(record));
+    }
+
+    /// Those from number `from` on, and keeps on watching. Without a number: begins with what comes next.
+    pub(super) fn fetch(&self, from: Option<u64>, now: Instant) -> Taps {
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        self.until.store(self.millis(now + PATIENCE), Ordering::Relaxed);
+        let next = ring.first + ring.waiting.len() as u64;
+        let from = from.unwrap_or(next).min(next);
+        let missed = ring.first.saturating_sub(from);
+        let skip = usize::try_from(from.saturating_sub(ring.first)).unwrap_or(usize::MAX);
+        let requests = ring.waiting.iter().skip(skip).cloned().collect();
+        // Several may watch: what one has fetched stays for the others, until it is pushed out.
+        ring.waiting.shrink_to(CAPACITY);
+        Taps { next, missed, requests }
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn tapped(r: &RequestRecord) -> Tapped {
+    let at = r.start.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Tapped {
+        at_ms: u64::try_from(at.as_millis()).unwrap_or_default(),
+        inbound: r.direction == Direction::Inbound,
+        request_id: r.request_id.clone(),
+        source: peer(&r.source, r.downstream_remote),
+        destination: peer(&r.destination, r.upstream_addr.or(r.downstream_local)),
+        service: r.service.as_ref().map(|s| format!("{}.{}", s.name, s.namespace)).unwrap_or_default(),
+        method: r.method.clone(),
+        authority: r.authority.clone(),
+        path: shown(&r.path),
+        status: r.status,
+        grpc: r.grpc_status,
+        reason: r.reason.detail().to_owned(),
+        words: if r.is_error() { r.reason.sentence().to_owned() } else { String::new() },
+        flags: r.reason.flag().to_owned(),
+        latency_ms: r.duration.as_secs_f64() * 1000.0,
+        route: r.route_name.to_string(),
+        secured: r.mtls,
+        attempts: r.attempts,
+        request_bytes: r.request_bytes,
+        response_bytes: r.response_bytes,
+    }
+}
+
+/// A query may hold what is secret (tokens, names): its keys are shown, its values are not.
+fn shown(path: &str) -> String {
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let mut text = path.to_owned();
+    if let Some(query) = query {
+        let keys =
+            query.split('&').map(|pair| pair.split_once('=').map_or(pair.to_owned(), |(key, _)| format!("{key}=…")));
+        text = format!("{path}?{}", keys.collect::<Vec<_>>().join("&"));
+    }
+    let end = (0..=PATH.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text.truncate(end);
+    text
+}
+
+fn peer(peer: &PeerInfo, address: Option<std::net::SocketAddr>) -> Peer {
+    let address = address.map(|a| a.to_string()).unwrap_or_default();
+    let Some(workload) = &peer.workload else { return Peer { address, ..Peer::default() } };
+    Peer {
+        namespace: workload.namespace.clone(),
+        pod: workload.pod.clone(),
+        kind: workload.kind.clone(),
+        workload: workload.name.clone(),
+        address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(id: usize) -> RequestRecord {
+        RequestRecord {
+            request_id: id.to_string(),
+            path: "/a?key=secret&flag".to_owned(),
+            ..RequestRecord::new(Direction::Inbound)
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_until_somebody_asks_nor_after_they_went() {
+        let now = Instant::now();
+        let tap = Tap::new(now);
+        tap.request(&record(1), now);
+        assert!(!tap.is_on());
+        let begin = tap.fetch(None, now);
+        assert_eq!((begin.next, begin.requests.len()), (0, 0));
+        tap.request(&record(2), now);
+        let one = tap.fetch(Some(begin.next), now);
+        assert_eq!((one.next, one.missed, one.requests.len()), (1, 0, 1));
+        assert_eq!(one.requests[0].request_id, "2");
+        let late = now + PATIENCE + Duration::from_secs(1);
+        tap.request(&record(3), late);
+        assert!(!tap.is_on(), "nobody has asked for long");
+        let again = tap.fetch(None, late);
+        assert_eq!((again.next, again.requests.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_slow_reader_misses_and_is_told_how_many() {
+        let now = Instant::now();
+        let tap = Tap::new(now);
+        let begin = tap.fetch(None, now).next;
+        for id in 0..CAPACITY + 7 {
+            tap.request(&record(id), now);
+        }
+        let got = tap.fetch(Some(begin), now);
+        assert_eq!((got.missed, got.requests.len()), (7, CAPACITY));
+        assert_eq!(tap.fetch(Some(got.next), now).requests.len(), 0);
+        // A number of before the proxy's restart is none of ours.
+        assert_eq!(Tap::new(now).fetch(Some(99), now).next, 0);
+    }
+
+    #[test]
+    fn values_of_a_query_are_not_shown_and_long_paths_are_cut() {
+        assert_eq!(shown("/a?key=secret&flag"), "/a?key=…&flag");
+        assert_eq!(shown("/plain"), "/plain");
+        let long = format!("/{}", "ö".repeat(PATH));
+        assert!(shown(&long).len() <= PATH);
+    }
+}
