@@ -43,6 +43,7 @@ fn what_was_sent_is_what_is_shown() {
     };
     let (web, echo) = (tap(&["deploy/web"]), tap(&["deploy/echo-v1"]));
     let failing = tap(&["deploy/web", "--status", "5xx", "--to", "svc/echo"]);
+    let top = mesh.command(&["viz", "top", "deploy/web", "-n", "myapp", "--for", "8s"]).stdout(Stdio::piped()).spawn();
     std::thread::sleep(Duration::from_secs(2));
     for n in 0..6 {
         let (status, _) = mesh.get("myapp", "deploy/web", &format!("{URL}/cart?number={n}"));
@@ -65,6 +66,12 @@ fn what_was_sent_is_what_is_shown() {
     assert_eq!((&first["source"]["workload"], &first["destination"]["workload"]), (&"web".into(), &"echo-v1".into()));
     assert!(echo.iter().all(|r| r["inbound"] == true && r["secured"] == true), "{echo:#?}");
     assert!(failing.iter().all(|r| r["flags"] == "FI" && r["words"] == "a route rule injects this failure"));
+    let top = top.and_then(std::process::Child::wait_with_output).expect("leno viz top");
+    let top = String::from_utf8_lossy(&top.stdout).into_owned();
+    let rows: Vec<Vec<&str>> = top.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows.len(), 3, "{top}");
+    assert_eq!(rows[1][..5], ["web", "echo-v1", "GET", "/cart", "6"], "{top}");
+    assert_eq!((rows[2][3], rows[2][4], rows[2][8]), ("/broken", "3", "0.00%"), "{top}");
     // One id joins the two sides.
     assert_eq!(first["request_id"], echo[0]["request_id"]);
 

@@ -3,6 +3,7 @@
 mod routes;
 mod rows;
 mod tap;
+mod top;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,6 +37,7 @@ enum What {
     #[command(visible_alias = "route")]
     Routes(Ask),
     Tap(tap::Args),
+    Top(top::Args),
     Install(super::install::VizArgs),
     Dashboard(super::dashboard::Args),
 }
@@ -103,8 +105,11 @@ pub(crate) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     if let What::Tap(args) = &args.what {
         return tap::run(args, mesh);
     }
+    if let What::Top(args) = &args.what {
+        return top::run(args, mesh);
+    }
     match args.what {
-        What::Install(_) | What::Dashboard(_) | What::Tap(_) => Ok(ExitCode::SUCCESS),
+        What::Install(_) | What::Dashboard(_) | What::Tap(_) | What::Top(_) => Ok(ExitCode::SUCCESS),
         What::Stat(ask) => repeat(&ask, |question, screen| {
             let answer = stat(mesh, question)?;
             if ask.output.print(&rows::stat_json(&answer))? {

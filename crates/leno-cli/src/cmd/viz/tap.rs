@@ -1,6 +1,6 @@
 //! `leno viz tap`: requests as they end, from the sidecars' own admin ports.
 
-mod line;
+pub(super) mod line;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -19,6 +19,19 @@ use crate::access::{self, Access, Pod};
 /// (`pods/portforward`). Of a query only the keys are shown, and no header.
 #[derive(clap::Args)]
 pub(super) struct Args {
+    #[command(flatten)]
+    of: Of,
+    /// At most so many a second; the others are counted.
+    #[arg(long, default_value_t = 100)]
+    max_rps: u32,
+    /// Form of the output: a line each, more of it, or an object of JSON a line.
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Form,
+}
+
+/// Which requests.
+#[derive(clap::Args)]
+pub(super) struct Of {
     /// ns, deploy, sts, ds, job or pod, or KIND/NAME.
     kind: String,
     /// Only this one.
@@ -47,15 +60,9 @@ pub(super) struct Args {
     /// Only what took at least so long: 100ms, 2s.
     #[arg(long, value_parser = parse_duration)]
     min_latency: Option<Duration>,
-    /// At most so many a second; the others are counted.
-    #[arg(long, default_value_t = 100)]
-    max_rps: u32,
     /// End after so long: 10s, 1m. Without it, until Ctrl-C.
     #[arg(long = "for", value_parser = parse_duration)]
     duration: Option<Duration>,
-    /// Form of the output: a line each, more of it, or an object of JSON a line.
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Form,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -88,9 +95,33 @@ struct Source {
 
 /// Runs it.
 pub(super) fn run(args: &Args, mesh: &dyn Access) -> anyhow::Result<ExitCode> {
-    let mut sources = sources(args, mesh)?;
-    let end = args.duration.map(|d| Instant::now() + d);
     let mut pace = Pace::new(args.max_rps);
+    let missed = watch(&args.of, mesh, |found, _| {
+        let mut out = std::io::stdout().lock();
+        for tapped in found.iter().filter(|_| pace.may(Instant::now())) {
+            let line = match args.output {
+                Form::Json => serde_json::to_string(tapped)?,
+                form => line::line(tapped, form == Form::Wide),
+            };
+            writeln!(out, "{line}")?;
+        }
+        Ok(out.flush()?)
+    })?;
+    if missed + pace.held > 0 {
+        let all = missed + pace.held;
+        eprintln!("{all} were not shown: {} beyond --max-rps, {missed} faster than they could be read", pace.held);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Gives what ended to `show`, twice a second, until it is time: how many the sidecars could not keep.
+pub(super) fn watch(
+    of: &Of,
+    mesh: &dyn Access,
+    mut show: impl FnMut(&[Tapped], u64) -> anyhow::Result<()>,
+) -> anyhow::Result<u64> {
+    let mut sources = sources(of, mesh)?;
+    let end = of.duration.map(|d| Instant::now() + d);
     let mut missed = 0;
     eprintln!("Tapping {} until Ctrl-C or its end.", count(sources.len(), "sidecar"));
     loop {
@@ -99,7 +130,7 @@ pub(super) fn run(args: &Args, mesh: &dyn Access) -> anyhow::Result<ExitCode> {
         sources.retain_mut(|source| match fetch(mesh, source) {
             Ok(taps) => {
                 missed += taps.missed;
-                found.extend(taps.requests.into_iter().filter(|tapped| wanted(args, tapped)));
+                found.extend(taps.requests.into_iter().filter(|tapped| wanted(of, tapped)));
                 true
             }
             Err(error) => {
@@ -111,36 +142,19 @@ pub(super) fn run(args: &Args, mesh: &dyn Access) -> anyhow::Result<ExitCode> {
             bail!("no sidecar is left to tap");
         }
         found.sort_by_key(|tapped| tapped.at_ms);
-        let mut out = std::io::stdout().lock();
-        for tapped in found.iter().filter(|_| pace.may(Instant::now())) {
-            let line = match args.output {
-                Form::Json => serde_json::to_string(tapped)?,
-                form => line::line(tapped, form == Form::Wide),
-            };
-            writeln!(out, "{line}")?;
-        }
-        out.flush()?;
-        drop(out);
+        show(&found, missed)?;
         if end.is_some_and(|end| Instant::now() >= end) {
-            break;
+            return Ok(missed);
         }
         std::thread::sleep(PERIOD);
     }
-    if missed + pace.held > 0 {
-        eprintln!(
-            "{} were not shown: {} beyond --max-rps, {missed} faster than they could be read",
-            missed + pace.held,
-            pace.held
-        );
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-fn sources(args: &Args, mesh: &dyn Access) -> anyhow::Result<Vec<Source>> {
+fn sources(args: &Of, mesh: &dyn Access) -> anyhow::Result<Vec<Source>> {
     let (kind, name) = match args.kind.split_once('/') {
         Some((kind, name)) => (kind, Some(name)),
         None => (args.kind.as_str(), args.name.as_deref()),
@@ -189,7 +203,7 @@ fn fetch(mesh: &dyn Access, source: &mut Source) -> anyhow::Result<Taps> {
     Ok(taps)
 }
 
-fn wanted(args: &Args, t: &Tapped) -> bool {
+fn wanted(args: &Of, t: &Tapped) -> bool {
     let host = |h: &str| t.authority == h || t.authority.rsplit_once(':').is_some_and(|(name, _)| name == h);
     args.from.as_ref().is_none_or(|r| is(r, &t.source, "", &args.namespace))
         && args.to.as_ref().is_none_or(|r| is(r, &t.destination, &t.service, &args.namespace))
@@ -243,4 +257,4 @@ const PERIOD: Duration = Duration::from_millis(500);
 const MOST: usize = 50;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

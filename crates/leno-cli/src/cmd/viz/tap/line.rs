@@ -12,11 +12,7 @@ pub(super) fn line(t: &Tapped, wide: bool) -> String {
     };
     let latency = if t.latency_ms < 9.95 { format!("{:.1}ms", t.latency_ms) } else { format!("{:.0}ms", t.latency_ms) };
     let tls = if t.secured { "mTLS" } else { "plain" };
-    let to = if t.destination.workload.is_empty() && !t.service.is_empty() {
-        t.service.clone()
-    } else {
-        who(&t.destination)
-    };
+    let to = callee(t);
     let mut line = format!(
         "{} {way} {} -> {to}  {} {}  {status}  {latency}  {tls}",
         time(t.at_ms),
@@ -43,7 +39,13 @@ pub(super) fn line(t: &Tapped, wide: bool) -> String {
     line
 }
 
-fn who(peer: &Peer) -> String {
+/// The pod's owner, else the service that was dialled: what failed before has reached no pod.
+pub(in crate::cmd::viz) fn callee(t: &Tapped) -> String {
+    if t.destination.workload.is_empty() && !t.service.is_empty() { t.service.clone() } else { who(&t.destination) }
+}
+
+/// The pod's owner, else its address.
+pub(in crate::cmd::viz) fn who(peer: &Peer) -> String {
     match (peer.workload.is_empty(), peer.address.is_empty()) {
         (false, _) => peer.workload.clone(),
         (true, false) => peer.address.clone(),
@@ -52,7 +54,7 @@ fn who(peer: &Peer) -> String {
 }
 
 /// What a client sent may hold what moves a terminal's cursor.
-fn printable(text: &str) -> String {
+pub(in crate::cmd::viz) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -11,7 +11,7 @@ struct Line {
     args: Args,
 }
 
-fn tapped() -> Tapped {
+pub(in crate::cmd::viz) fn tapped() -> Tapped {
     let peer = |name: &str| Peer {
         namespace: "shop".to_owned(),
         pod: format!("{name}-1"),
@@ -40,7 +40,7 @@ fn tapped() -> Tapped {
 fn filters_each_by_each() {
     let passes = |flags: &str| {
         let words = ["tap", "deploy/web", "-n", "shop"].into_iter().chain(flags.split_whitespace());
-        wanted(&Line::parse_from(words).args, &tapped())
+        wanted(&Line::parse_from(words).args.of, &tapped())
     };
     for flags in [
         "",
