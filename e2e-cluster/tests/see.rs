@@ -99,6 +99,8 @@ fn a_failing_edge_is_seen_from_afar() {
     };
     says(&["viz", "edges", "deploy", "-n", "e2e-see"], &["load", "server", "mTLS"]);
     says(&["viz", "routes", "svc/server", "-n", "e2e-see"], &["server", "503 fault"]);
+    let tap = ["viz", "tap", "pod/load", "-n", "e2e-see", "--status", "5xx", "--for", "4s"];
+    says(&tap, &["load -> server.e2e-see  GET /", "FI a route rule injects this failure"]);
     drop(load.stop());
 }
 
