@@ -72,7 +72,7 @@ cluster-down: ## End it and remove all it left
 
 .PHONY: e2e-cluster
 e2e-cluster: images ## The scenes on Kubernetes: on the cluster that KUBECONFIG names, else on that of `make cluster`
-	@scripts/need.sh run
+	@scripts/need.sh test
 	@scripts/e2e-cluster.sh
 
 .PHONY: test
