@@ -231,10 +231,8 @@ fn way(spans: &BTreeMap<String, Span>, trace: &str, parent: &str) -> Vec<Span> {
     let mut way = Vec::new();
     let mut parent = parent.to_owned();
     // The front asks others beside the catalog; those end at once.
-    while let Some((id, span)) = spans
-        .iter()
-        .filter(|(_, s)| s.trace == trace && s.parent == parent)
-        .max_by_key(|(id, _)| depth(spans, id, 0))
+    while let Some((id, span)) =
+        spans.iter().filter(|(_, s)| s.trace == trace && s.parent == parent).max_by_key(|(id, _)| depth(spans, id, 0))
     {
         way.push(span.clone());
         parent.clone_from(id);

@@ -29,8 +29,8 @@ pub static KINDS: [Kind; 11] = [
     defined("networking.istio.io", "DestinationRule", "destinationrules", ISTIO),
     defined("security.istio.io", "PeerAuthentication", "peerauthentications", ISTIO),
     defined("security.istio.io", "AuthorizationPolicy", "authorizationpolicies", ISTIO),
-    defined("telemetry.istio.io", "Telemetry", "telemetries", &["v1", "v1alpha1"]),
     defined("split.smi-spec.io", "TrafficSplit", "trafficsplits", &["v1alpha4", "v1alpha3", "v1alpha2", "v1alpha1"]),
+    defined("telemetry.istio.io", "Telemetry", "telemetries", &["v1", "v1alpha1"]),
 ];
 
 const ISTIO: &[&str] = &["v1", "v1beta1", "v1alpha3"];
