@@ -12,10 +12,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use leno_config::Lowered;
+use leno_config::{Lowered, ServiceSpec};
+use leno_core::decide::protocol::names_port;
 use leno_core::id::ServiceId;
 use leno_core::model::{
-    AuthorizationPolicy, DestinationRule, MeshConfig, MtlsMode, PeerAuthentication, RouteTable, Workload,
+    AuthorizationPolicy, DestinationRule, Labels, MeshConfig, MtlsMode, PeerAuthentication, RouteTable, Workload,
 };
 use leno_xds::wire::ResourceName;
 
@@ -87,6 +88,8 @@ pub struct World {
     /// Entries of [`MtlsMode::Disable`] in all policies: without any, no pod has plaintext ports.
     disabled: usize,
     mesh: Option<(ObjectKey, MeshConfig)>,
+    /// Namespaces with the annotation [`OPAQUE_PORTS`], and what it says.
+    opaque: BTreeMap<String, String>,
     touched: Touched,
 }
 
@@ -105,6 +108,7 @@ impl World {
             policies: BTreeMap::new(),
             disabled: 0,
             mesh: None,
+            opaque: BTreeMap::new(),
             touched: Touched::All,
         }
     }
@@ -239,9 +243,29 @@ impl World {
         self.pods.get(namespace, pod).map(|p| &p.workload)
     }
 
+    /// Whether a port of a Service is declared opaque by Linkerd's annotation: the Service's own, else its namespace's.
+    #[must_use]
+    pub fn is_opaque(&self, spec: &ServiceSpec, port: u16) -> bool {
+        self.opaque_ports(&spec.annotations, &spec.id.namespace).is_some_and(|list| names_port(list, port))
+    }
+
+    /// Whether a port of a pod is declared opaque: by the pod's annotation, else by its namespace's.
+    #[must_use]
+    pub fn is_opaque_on(&self, pod: &Pod, port: u16) -> bool {
+        self.opaque_ports(&pod.facts.annotations, &pod.facts.namespace).is_some_and(|list| names_port(list, port))
+    }
+
+    fn opaque_ports<'a>(&'a self, own: &'a Labels, namespace: &str) -> Option<&'a String> {
+        own.get(OPAQUE_PORTS).or_else(|| self.opaque.get(namespace))
+    }
+
     fn put_in(&mut self, key: &ObjectKey, piece: &Lowered) {
         match piece {
-            Lowered::Namespace { .. } => {}
+            Lowered::Namespace { name, annotations, .. } => {
+                if let Some(ports) = annotations.get(OPAQUE_PORTS) {
+                    self.opaque.insert(name.clone(), ports.clone());
+                }
+            }
             Lowered::Service(spec) => self.services.put(spec),
             Lowered::EndpointSlice(slice) => self.services.put_slice(slice),
             Lowered::Pod(facts) => self.pods.put(facts, &self.trust_domain),
@@ -272,7 +296,7 @@ impl World {
 
     fn take_out(&mut self, key: &ObjectKey, piece: &Lowered) {
         match piece {
-            Lowered::Namespace { .. } => {}
+            Lowered::Namespace { name, .. } => drop(self.opaque.remove(name)),
             Lowered::Service(spec) => self.services.remove(spec),
             Lowered::EndpointSlice(slice) => self.services.remove_slice(slice),
             Lowered::Pod(facts) => self.pods.remove(facts),
@@ -316,8 +340,12 @@ impl World {
             self.touched.add(name);
         }
         match piece {
-            Lowered::Namespace { .. }
-            | Lowered::Routes { .. }
+            Lowered::Namespace { name, annotations, .. } => {
+                if annotations.contains_key(OPAQUE_PORTS) {
+                    self.touch_namespace(name);
+                }
+            }
+            Lowered::Routes { .. }
             | Lowered::DestinationRule { .. }
             | Lowered::AuthorizationPolicy(_) => {}
             Lowered::Service(spec) => {
@@ -350,6 +378,15 @@ impl World {
         }
     }
 
+    /// All services and pods of a namespace.
+    fn touch_namespace(&mut self, namespace: &str) {
+        let services = self.services.ids().filter(|id| id.namespace == namespace);
+        let services: Vec<_> = services.map(ResourceName::service).collect();
+        self.touched.extend(services);
+        let pods: Vec<_> = self.pods.keys().filter(|(ns, _)| ns == namespace).cloned().collect();
+        self.touch_pods(&pods);
+    }
+
     /// The addresses of pods, and the endpoints of every service in front of them.
     fn touch_pods(&mut self, pods: &[(String, String)]) {
         for (namespace, name) in pods {
@@ -380,6 +417,9 @@ impl World {
         }
     }
 }
+
+/// Linkerd's annotation of Services, pods and namespaces: ports whose bytes no proxy looks into.
+const OPAQUE_PORTS: &str = "config.linkerd.io/opaque-ports";
 
 fn table_place(t: &RankedTable) -> (u8, i64, &str, &str) {
     (t.rank, t.created, &t.table.origin.name, &t.table.origin.namespace)

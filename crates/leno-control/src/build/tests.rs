@@ -7,7 +7,7 @@ use leno_core::model::{AddressTarget, MtlsMode, PeerAuthentication, RouteTable};
 
 use super::*;
 use crate::world::Touched;
-use mesh::{key, labels, peer_authentication, pod, service, slice, table};
+use mesh::{key, labels, namespace, peer_authentication, pod, service, slice, table};
 
 fn world(objects: &[(&str, Lowered)]) -> World {
     let mut world = World::new("cluster.local");
@@ -45,6 +45,35 @@ fn an_address_is_a_service_or_a_pod_or_nothing() {
     assert_eq!(get(&world, ResourceKind::Address, "10.9.9.9"), None);
     assert_eq!(get(&world, ResourceKind::Routes, "shop/cart"), None);
     assert_eq!(get(&world, ResourceKind::Endpoints, "shop/none"), None);
+}
+
+#[test]
+fn callers_hear_which_ports_an_annotation_calls_opaque() {
+    let opaque = |ports: &str| Labels::from([("config.linkerd.io/opaque-ports".to_owned(), ports.to_owned())]);
+    let protocols = |world: &World| {
+        let Some(Resource::Service(service)) = get(world, ResourceKind::Service, "shop/cart") else { panic!() };
+        let Some(Resource::Address(own)) = get(world, ResourceKind::Address, "10.244.0.1") else { panic!() };
+        let AddressTarget::Workload { ports, .. } = &own.target else { panic!() };
+        (service.ports[0].protocol, ports[0].protocol)
+    };
+    let (cart, cart_1) = (service("shop", "cart", 1, "cart"), pod("shop", "cart-1", 1, "cart"));
+    let slice = slice("shop", "cart", &[("cart-1", 1)]);
+    let mut world = world(&[("Service", cart.clone()), ("Pod", cart_1.clone()), ("EndpointSlice", slice)]);
+    assert_eq!(protocols(&world), (Protocol::Http, Protocol::Http));
+    // On the namespace.
+    let space = namespace("shop", "70-90");
+    world.set(&key("Namespace", &space), vec![space]);
+    assert_eq!(protocols(&world), (Protocol::Tcp, Protocol::Tcp));
+    // A Service's own annotation counts alone.
+    let Lowered::Service(mut spec) = cart.clone() else { panic!() };
+    spec.annotations = opaque("443");
+    world.set(&key("Service", &cart), vec![Lowered::Service(spec)]);
+    assert_eq!(protocols(&world), (Protocol::Http, Protocol::Http));
+    // A pod's is for those who dial the pod.
+    let Lowered::Pod(mut facts) = cart_1.clone() else { panic!() };
+    facts.annotations = opaque("8080");
+    world.set(&key("Pod", &cart_1), vec![Lowered::Pod(facts)]);
+    assert_eq!(protocols(&world), (Protocol::Http, Protocol::Tcp));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use leno_xds::snapshot::Snapshot;
 use leno_xds::wire::ResourceKind;
 use proptest::prelude::*;
 
-use super::mesh::{key, peer_authentication, pod, service, slice, table};
+use super::mesh::{key, namespace as namespace_of, peer_authentication, pod, service, slice, table};
 use crate::build::Refresher;
 use crate::world::{Touched, World};
 
@@ -70,6 +70,8 @@ fn piece() -> impl Strategy<Value = (&'static str, Lowered)> {
                 ("PeerAuthentication", Lowered::PeerAuthentication(p))
             }
         ),
+        (namespace(), prop::sample::select(vec!["", "80", "8080"]))
+            .prop_map(|(ns, ports)| ("Namespace", namespace_of(ns, ports))),
         prop::sample::select(vec!["istio-system", "root"]).prop_map(|root| {
             let mesh = MeshConfig { root_namespace: root.to_owned(), ..MeshConfig::default() };
             ("ConfigMap", Lowered::Mesh(mesh))

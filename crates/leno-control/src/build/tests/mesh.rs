@@ -35,6 +35,16 @@ pub(super) fn labels(app: &str) -> Labels {
     Labels::from([("app".to_owned(), app.to_owned())])
 }
 
+/// A namespace that calls ports opaque; none where `ports` is empty.
+pub(super) fn namespace(name: &str, ports: &str) -> Lowered {
+    let annotations = if ports.is_empty() {
+        Labels::new()
+    } else {
+        Labels::from([("config.linkerd.io/opaque-ports".to_owned(), ports.to_owned())])
+    };
+    Lowered::Namespace { name: name.to_owned(), labels: Labels::new(), annotations }
+}
+
 fn pod_ip(n: u16) -> IpAddr {
     let [high, low] = n.to_be_bytes();
     IpAddr::from([10, 244, high, low])
