@@ -62,8 +62,8 @@ pub enum Lowered {
     },
     /// A destination rule.
     DestinationRule {
-        /// The service it is for.
-        service: ServiceId,
+        /// The services it is for.
+        hosts: RuleHosts,
         /// Creation time: the oldest first.
         created: i64,
         /// The rule.
@@ -75,6 +75,26 @@ pub enum Lowered {
     AuthorizationPolicy(AuthorizationPolicy),
     /// Settings of the mesh (`ConfigMap` `istio` in the root namespace).
     Mesh(MeshConfig),
+}
+
+/// What the host of a `DestinationRule` names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RuleHosts {
+    /// One service.
+    Service(ServiceId),
+    /// Every service whose whole host ends so: `*.shop.svc.cluster.local` without its `*`; empty for all.
+    Suffix(String),
+}
+
+impl RuleHosts {
+    /// Whether `service` is one of them.
+    #[must_use]
+    pub fn includes(&self, service: &ServiceId) -> bool {
+        match self {
+            Self::Service(own) => own == service,
+            Self::Suffix(suffix) => service.host().ends_with(suffix.as_str()),
+        }
+    }
 }
 
 /// A Service as Kubernetes has it; endpoints are resolved by the control plane.

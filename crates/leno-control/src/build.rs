@@ -40,7 +40,7 @@ fn service(world: &World, id: &ServiceId) -> Option<Service> {
         kind: spec.kind.clone(),
         vips: spec.vips.clone(),
         ports: spec.ports.iter().map(|(port, _)| as_declared(world, spec, port)).collect(),
-        destination_rules: world.rules(id).iter().map(|r| (*r.rule).clone()).collect(),
+        destination_rules: world.rules(id).map(|r| (*r.rule).clone()).collect(),
     })
 }
 

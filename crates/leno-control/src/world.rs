@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use leno_config::{Lowered, ServiceSpec};
+use leno_config::{Lowered, RuleHosts, ServiceSpec};
 use leno_core::decide::protocol::names_port;
 use leno_core::id::ServiceId;
 use leno_core::model::{
@@ -84,6 +84,8 @@ pub struct World {
     pods: Pods,
     routes: HashMap<ServiceId, Vec<RankedTable>>,
     rules: HashMap<ServiceId, Vec<RankedRule>>,
+    /// Rules for every host that ends so: the longest suffix first.
+    wide_rules: Vec<(RuleHosts, RankedRule)>,
     policies: BTreeMap<String, NamespacePolicies>,
     /// Entries of [`MtlsMode::Disable`] in all policies: without any, no pod has plaintext ports.
     disabled: usize,
@@ -105,6 +107,7 @@ impl World {
             pods: Pods::default(),
             routes: HashMap::new(),
             rules: HashMap::new(),
+            wide_rules: Vec::new(),
             policies: BTreeMap::new(),
             disabled: 0,
             mesh: None,
@@ -213,10 +216,12 @@ impl World {
         self.routes.get(service).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Rules for a service: the oldest first, then by name.
-    #[must_use]
-    pub fn rules(&self, service: &ServiceId) -> &[RankedRule] {
-        self.rules.get(service).map(Vec::as_slice).unwrap_or_default()
+    /// Rules for a service: those for its own host before those for a wildcard, the longest wildcard first (Istio's "most
+    /// specific host"); the oldest first, then by name.
+    pub fn rules(&self, service: &ServiceId) -> impl Iterator<Item = &RankedRule> {
+        let own = self.rules.get(service).map(Vec::as_slice).unwrap_or_default();
+        let wide = self.wide_rules.iter().filter(|(hosts, _)| hosts.includes(service));
+        own.iter().chain(wide.map(|(_, rule)| rule))
     }
 
     /// Policies of a namespace.
@@ -276,10 +281,18 @@ impl World {
                     list.sort_by(|a, b| table_place(a).cmp(&table_place(b)));
                 }
             }
-            Lowered::DestinationRule { service, created, rule } => {
-                let list = self.rules.entry(service.clone()).or_default();
-                list.push(RankedRule { created: *created, rule: Arc::new(rule.clone()) });
-                list.sort_by(|a, b| rule_place(a).cmp(&rule_place(b)));
+            Lowered::DestinationRule { hosts, created, rule } => {
+                let ranked = RankedRule { created: *created, rule: Arc::new(rule.clone()) };
+                if let RuleHosts::Service(service) = hosts {
+                    let list = self.rules.entry(service.clone()).or_default();
+                    list.push(ranked);
+                    list.sort_by(|a, b| rule_place(a).cmp(&rule_place(b)));
+                } else {
+                    self.wide_rules.push((hosts.clone(), ranked));
+                    self.wide_rules.sort_by(|(h, a), (i, b)| {
+                        specificity(i).cmp(&specificity(h)).then_with(|| rule_place(a).cmp(&rule_place(b)))
+                    });
+                }
             }
             Lowered::PeerAuthentication(policy) => {
                 self.disabled += disabled_in(policy);
@@ -305,9 +318,10 @@ impl World {
                     remove_one(&mut self.routes, service, |t| t.table.origin == table.origin);
                 }
             }
-            Lowered::DestinationRule { service, rule, .. } => {
+            Lowered::DestinationRule { hosts: RuleHosts::Service(service), rule, .. } => {
                 remove_one(&mut self.rules, service, |r| r.rule.origin == rule.origin);
             }
+            Lowered::DestinationRule { rule, .. } => self.wide_rules.retain(|(_, r)| r.rule.origin != rule.origin),
             Lowered::PeerAuthentication(policy) => {
                 self.disabled -= disabled_in(policy);
                 self.change_policies(&self.home(&policy.origin.namespace), |p| {
@@ -345,9 +359,7 @@ impl World {
                     self.touch_namespace(name);
                 }
             }
-            Lowered::Routes { .. }
-            | Lowered::DestinationRule { .. }
-            | Lowered::AuthorizationPolicy(_) => {}
+            Lowered::Routes { .. } | Lowered::DestinationRule { .. } | Lowered::AuthorizationPolicy(_) => {}
             Lowered::Service(spec) => {
                 self.touched.extend(spec.vips.iter().copied().map(ResourceName::address));
                 let pods = self.pods.behind(spec, &self.services);
@@ -410,7 +422,10 @@ impl World {
             Lowered::Service(spec) => vec![ResourceName::service(&spec.id), ResourceName::endpoints(&spec.id)],
             Lowered::EndpointSlice(slice) => vec![ResourceName::endpoints(&slice.service)],
             Lowered::Routes { tables, .. } => tables.iter().map(|(service, _)| ResourceName::routes(service)).collect(),
-            Lowered::DestinationRule { service, .. } => vec![ResourceName::service(service)],
+            Lowered::DestinationRule { hosts: RuleHosts::Service(service), .. } => vec![ResourceName::service(service)],
+            Lowered::DestinationRule { hosts, .. } => {
+                self.services.ids().filter(|id| hosts.includes(id)).map(ResourceName::service).collect()
+            }
             Lowered::PeerAuthentication(policy) => vec![ResourceName::policies(&self.home(&policy.origin.namespace))],
             Lowered::AuthorizationPolicy(policy) => vec![ResourceName::policies(&self.home(&policy.origin.namespace))],
             Lowered::Mesh(_) => vec![ResourceName::mesh()],
@@ -427,6 +442,13 @@ fn table_place(t: &RankedTable) -> (u8, i64, &str, &str) {
 
 fn rule_place(r: &RankedRule) -> (i64, &str, &str) {
     (r.created, &r.rule.origin.name, &r.rule.origin.namespace)
+}
+
+const fn specificity(hosts: &RuleHosts) -> usize {
+    match hosts {
+        RuleHosts::Service(_) => usize::MAX,
+        RuleHosts::Suffix(suffix) => suffix.len(),
+    }
 }
 
 fn disabled_in(policy: &PeerAuthentication) -> usize {

@@ -1,9 +1,9 @@
 mod incremental;
 mod mesh;
 
-use leno_config::Lowered;
+use leno_config::{Lowered, RuleHosts};
 use leno_core::id::{Origin, SpiffeId};
-use leno_core::model::{AddressTarget, MtlsMode, PeerAuthentication, RouteTable};
+use leno_core::model::{AddressTarget, DestinationRule, MtlsMode, PeerAuthentication, RouteTable};
 
 use super::*;
 use crate::world::Touched;
@@ -74,6 +74,33 @@ fn callers_hear_which_ports_an_annotation_calls_opaque() {
     facts.annotations = opaque("8080");
     world.set(&key("Pod", &cart_1), vec![Lowered::Pod(facts)]);
     assert_eq!(protocols(&world), (Protocol::Http, Protocol::Tcp));
+}
+
+#[test]
+fn a_rule_for_a_wildcard_holds_where_no_closer_one_does() {
+    let rule = |name: &str, hosts: RuleHosts| {
+        let origin = Origin { namespace: "istio-system".to_owned(), name: name.to_owned(), ..Origin::default() };
+        let rule = DestinationRule { origin, ..DestinationRule::default() };
+        Lowered::DestinationRule { hosts, created: 0, rule }
+    };
+    let suffix = |text: &str| RuleHosts::Suffix(text.to_owned());
+    let names = |world: &World, service: &str| -> Vec<String> {
+        let Some(Resource::Service(service)) = get(world, ResourceKind::Service, service) else { panic!() };
+        service.destination_rules.iter().map(|r| r.origin.name.clone()).collect()
+    };
+    let mut world = world(&[
+        ("Service", service("shop", "cart", 1, "cart")),
+        ("Service", service("bank", "till", 2, "till")),
+        ("DestinationRule", rule("all", suffix(""))),
+        ("DestinationRule", rule("mesh", suffix(".local"))),
+        ("DestinationRule", rule("shop", suffix(".shop.svc.cluster.local"))),
+        ("DestinationRule", rule("cart", RuleHosts::Service(ServiceId::new("shop", "cart")))),
+    ]);
+    assert_eq!(names(&world, "shop/cart"), ["cart", "shop", "mesh", "all"]);
+    assert_eq!(names(&world, "bank/till"), ["mesh", "all"]);
+    let gone = rule("mesh", suffix(".local"));
+    world.remove(&key("DestinationRule", &gone));
+    assert_eq!(names(&world, "bank/till"), ["all"]);
 }
 
 #[test]

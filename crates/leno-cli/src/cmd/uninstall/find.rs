@@ -156,8 +156,7 @@ async fn leases(cluster: &Cluster, homes: &[String], revision: Option<&str>, fou
         let name = lease["metadata"]["name"].as_str().unwrap_or_default();
         let wanted = match revision {
             None => {
-                ["leno-control-leader", "leno-control-mesh"].contains(&name)
-                    || name.starts_with("leno-control-leader-")
+                ["leno-control-leader", "leno-control-mesh"].contains(&name) || name.starts_with("leno-control-leader-")
             }
             Some("default") => name == "leno-control-leader",
             Some(revision) => name == format!("leno-control-leader-{revision}"),
