@@ -7,10 +7,11 @@ use std::net::IpAddr;
 use leno_core::id::ServiceId;
 use leno_core::model::{
     AuthorizationPolicy, DestinationRule, Labels, MeshConfig, PeerAuthentication, RouteTable, ServiceKind, ServicePort,
+    Telemetry,
 };
 
 use crate::diagnostic::Diagnostic;
-use crate::istio::{authorization_policy, destination_rule, peer_authentication, virtual_service};
+use crate::istio::{authorization_policy, destination_rule, peer_authentication, telemetry, virtual_service};
 use crate::object::Object;
 use crate::{mesh, smi};
 
@@ -73,6 +74,8 @@ pub enum Lowered {
     PeerAuthentication(PeerAuthentication),
     /// Authorization.
     AuthorizationPolicy(AuthorizationPolicy),
+    /// What is reported.
+    Telemetry(Telemetry),
     /// Settings of the mesh (`ConfigMap` `istio` in the root namespace).
     Mesh(MeshConfig),
 }
@@ -215,6 +218,7 @@ pub fn lower(object: &Object, context: &LowerContext) -> Result<(Vec<Lowered>, V
         ("networking.istio.io", "DestinationRule") => destination_rule::lower(object),
         ("security.istio.io", "PeerAuthentication") => peer_authentication::lower(object),
         ("security.istio.io", "AuthorizationPolicy") => authorization_policy::lower(object),
+        ("telemetry.istio.io", "Telemetry") => telemetry::lower(object),
         ("split.smi-spec.io", "TrafficSplit") => smi::lower(object),
         _ => Ok((Vec::new(), Vec::new())),
     }
@@ -235,5 +239,6 @@ const LOWERED: &[(&str, &str)] = &[
     ("networking.istio.io", "DestinationRule"),
     ("security.istio.io", "PeerAuthentication"),
     ("security.istio.io", "AuthorizationPolicy"),
+    ("telemetry.istio.io", "Telemetry"),
     ("split.smi-spec.io", "TrafficSplit"),
 ];

@@ -63,7 +63,9 @@ fn policies(world: &World, namespace: &str) -> Option<Policies> {
     let mut peer_authentications: Vec<_> = found.authn.values().cloned().collect();
     peer_authentications.sort_by(|a, b| (a.created, &a.origin.name).cmp(&(b.created, &b.origin.name)));
     let authorization = found.authz.values().cloned().collect();
-    Some(Policies { namespace: namespace.to_owned(), peer_authentications, authorization })
+    let mut telemetry: Vec<_> = found.telemetry.values().cloned().collect();
+    telemetry.sort_by(|a, b| (a.created, &a.origin.name).cmp(&(b.created, &b.origin.name)));
+    Some(Policies { namespace: namespace.to_owned(), peer_authentications, authorization, telemetry })
 }
 
 /// A virtual IP before a pod's: no pod can have one, so that a clash is a stale pod.

@@ -16,7 +16,8 @@ use leno_config::{Lowered, RuleHosts, ServiceSpec};
 use leno_core::decide::protocol::names_port;
 use leno_core::id::ServiceId;
 use leno_core::model::{
-    AuthorizationPolicy, DestinationRule, Labels, MeshConfig, MtlsMode, PeerAuthentication, RouteTable, Workload,
+    AuthorizationPolicy, DestinationRule, Labels, MeshConfig, MtlsMode, PeerAuthentication, RouteTable, Telemetry,
+    Workload,
 };
 use leno_xds::wire::ResourceName;
 
@@ -71,6 +72,8 @@ pub struct NamespacePolicies {
     pub authn: BTreeMap<ObjectKey, PeerAuthentication>,
     /// Authorization.
     pub authz: BTreeMap<ObjectKey, AuthorizationPolicy>,
+    /// What is reported.
+    pub telemetry: BTreeMap<ObjectKey, Telemetry>,
 }
 
 /// The mesh as configured.
@@ -303,6 +306,10 @@ impl World {
                 let namespace = self.home(&policy.origin.namespace);
                 self.policies.entry(namespace).or_default().authz.insert(key.clone(), policy.clone());
             }
+            Lowered::Telemetry(telemetry) => {
+                let namespace = self.home(&telemetry.origin.namespace);
+                self.policies.entry(namespace).or_default().telemetry.insert(key.clone(), telemetry.clone());
+            }
             Lowered::Mesh(mesh) => self.mesh = Some((key.clone(), mesh.clone())),
         }
     }
@@ -331,6 +338,9 @@ impl World {
             Lowered::AuthorizationPolicy(policy) => self.change_policies(&self.home(&policy.origin.namespace), |p| {
                 p.authz.remove(key);
             }),
+            Lowered::Telemetry(telemetry) => self.change_policies(&self.home(&telemetry.origin.namespace), |p| {
+                p.telemetry.remove(key);
+            }),
             Lowered::Mesh(_) => self.mesh = self.mesh.take().filter(|(k, _)| k != key),
         }
     }
@@ -338,7 +348,7 @@ impl World {
     fn change_policies(&mut self, namespace: &str, change: impl FnOnce(&mut NamespacePolicies)) {
         if let Some(policies) = self.policies.get_mut(namespace) {
             change(policies);
-            if policies.authn.is_empty() && policies.authz.is_empty() {
+            if policies.authn.is_empty() && policies.authz.is_empty() && policies.telemetry.is_empty() {
                 self.policies.remove(namespace);
             }
         }
@@ -359,7 +369,10 @@ impl World {
                     self.touch_namespace(name);
                 }
             }
-            Lowered::Routes { .. } | Lowered::DestinationRule { .. } | Lowered::AuthorizationPolicy(_) => {}
+            Lowered::Routes { .. }
+            | Lowered::DestinationRule { .. }
+            | Lowered::AuthorizationPolicy(_)
+            | Lowered::Telemetry(_) => {}
             Lowered::Service(spec) => {
                 self.touched.extend(spec.vips.iter().copied().map(ResourceName::address));
                 let pods = self.pods.behind(spec, &self.services);
@@ -428,6 +441,7 @@ impl World {
             }
             Lowered::PeerAuthentication(policy) => vec![ResourceName::policies(&self.home(&policy.origin.namespace))],
             Lowered::AuthorizationPolicy(policy) => vec![ResourceName::policies(&self.home(&policy.origin.namespace))],
+            Lowered::Telemetry(object) => vec![ResourceName::policies(&self.home(&object.origin.namespace))],
             Lowered::Mesh(_) => vec![ResourceName::mesh()],
         }
     }

@@ -82,5 +82,6 @@ const READ: &[&str] = &["get", "list", "watch"];
 const CONFIG: &[(&str, &[&str])] = &[
     ("networking.istio.io", &["virtualservices", "destinationrules"]),
     ("security.istio.io", &["peerauthentications", "authorizationpolicies"]),
+    ("telemetry.istio.io", &["telemetries"]),
     ("split.smi-spec.io", &["trafficsplits"]),
 ];

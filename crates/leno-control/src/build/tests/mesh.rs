@@ -18,6 +18,7 @@ pub(super) fn key(kind: &str, piece: &Lowered) -> ObjectKey {
         Lowered::DestinationRule { rule, .. } => (&rule.origin.namespace, &rule.origin.name),
         Lowered::PeerAuthentication(p) => (&p.origin.namespace, &p.origin.name),
         Lowered::AuthorizationPolicy(p) => (&p.origin.namespace, &p.origin.name),
+        Lowered::Telemetry(t) => (&t.origin.namespace, &t.origin.name),
         Lowered::Namespace { name, .. } => (name, name),
         Lowered::Mesh(_) => {
             return ObjectKey {
