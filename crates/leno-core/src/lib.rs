@@ -16,5 +16,6 @@ pub mod reason;
 pub mod samples;
 pub mod sketch;
 pub mod tap;
+pub mod why;
 
 pub use reason::Reason;

@@ -5,6 +5,7 @@
 
 mod access_log;
 mod exposition;
+mod failures;
 mod flow;
 mod histogram;
 mod key;
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use leno_core::Reason;
 use leno_core::model::{MeshConfig, Workload};
 use leno_core::samples::Samples;
-use leno_core::tap::Taps;
+use leno_core::tap::{Failures, Taps};
 
 use access_log::{AccessLog, Connection};
 use series::{Registry, TcpPair};
@@ -47,6 +48,7 @@ struct Inner {
     registry: Registry,
     log: AccessLog,
     tap: tap::Tap,
+    failures: failures::Memory,
 }
 
 impl Telemetry {
@@ -67,6 +69,7 @@ impl Telemetry {
                 registry: Registry::new(Instant::now()),
                 log: AccessLog::new(sink),
                 tap: tap::Tap::new(Instant::now()),
+                failures: failures::Memory::default(),
             }),
         }
     }
@@ -94,12 +97,19 @@ impl Telemetry {
         self.inner.registry.request(record, now);
         self.inner.log.request(record);
         self.inner.tap.request(record, now);
+        self.inner.failures.request(record);
     }
 
     /// Requests that ended since number `from`, for a person who watches; see [`Taps`].
     #[must_use]
     pub fn tap(&self, from: Option<u64>) -> Taps {
         self.inner.tap.fetch(from, Instant::now())
+    }
+
+    /// What failed lately.
+    #[must_use]
+    pub fn failures(&self) -> Failures {
+        self.inner.failures.all()
     }
 
     /// Counts one opaque connection as open; the guard counts its bytes and its end.
@@ -206,7 +216,7 @@ impl TcpGuard {
         }
         let inner = &self.telemetry.inner;
         inner.registry.tcp_close(&self.pair, &self.labels, reason, Instant::now());
-        inner.log.tcp(&Connection {
+        let ended = Connection {
             labels: &self.labels,
             start: self.start,
             duration: self.opened.elapsed(),
@@ -214,7 +224,9 @@ impl TcpGuard {
             received: self.received.load(Ordering::Relaxed),
             reason,
             detail,
-        });
+        };
+        inner.log.tcp(&ended);
+        inner.failures.connection(&ended);
     }
 }
 
