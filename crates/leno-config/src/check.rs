@@ -117,6 +117,7 @@ const VERSIONS: &[(&str, &[&str])] = &[
     ("DestinationRule", &["networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3"]),
     ("PeerAuthentication", &["security.istio.io/v1", "security.istio.io/v1beta1"]),
     ("AuthorizationPolicy", &["security.istio.io/v1", "security.istio.io/v1beta1", "policy.linkerd.io/*"]),
+    ("Telemetry", &["telemetry.istio.io/v1", "telemetry.istio.io/v1alpha1"]),
     (
         "TrafficSplit",
         &[

@@ -53,7 +53,9 @@ pub(crate) fn of_field(kind: &str, shape: &str) -> Support {
         "PeerAuthentication" | "AuthorizationPolicy" => Support::Refused(
             "is unknown or not honoured yet, and ignoring it could let more through than meant".to_owned(),
         ),
-        "VirtualService" | "DestinationRule" | "TrafficSplit" => Support::Warned("is not honoured yet".to_owned()),
+        "VirtualService" | "DestinationRule" | "Telemetry" | "TrafficSplit" => {
+            Support::Warned("is not honoured yet".to_owned())
+        }
         _ => Support::Warned("is not honoured".to_owned()),
     }
 }
@@ -93,6 +95,7 @@ fn honoured() -> Vec<(&'static str, Vec<String>)> {
         ("DestinationRule", of::<istio::destination_rule::DestinationRule>()),
         ("PeerAuthentication", of::<istio::peer_authentication::PeerAuthentication>()),
         ("AuthorizationPolicy", of::<istio::authorization_policy::AuthorizationPolicy>()),
+        ("Telemetry", of::<istio::telemetry::Telemetry>()),
         ("TrafficSplit", of::<smi::TrafficSplit>()),
     ]
 }
@@ -135,6 +138,8 @@ fn tables(scope: &str) -> impl Iterator<Item = &'static Rule> + use<> {
         "VirtualService" => VIRTUAL_SERVICE,
         "DestinationRule" => DESTINATION_RULE,
         "AuthorizationPolicy" => AUTHORIZATION_POLICY,
+        "Telemetry" => TELEMETRY,
+        "MeshConfig" => MESH_CONFIG,
         "TrafficSplit" => TRAFFIC_SPLIT,
         _ => &[],
     };
@@ -307,6 +312,28 @@ const DESTINATION_RULE: &[Rule] = &[
 const AUTHORIZATION_POLICY: &[Rule] = &[
     ("spec.targetRefs", "!attaches to gateways and waypoints, which are not there yet: use selector"),
     ("spec.targetRef", "!attaches to gateways and waypoints, which are not there yet: use selector"),
+];
+
+const TELEMETRY: &[Rule] = &[
+    ("spec.targetRef", "!attaches to gateways and waypoints, which are not there yet: use selector"),
+    ("spec.targetRefs", "!attaches to gateways and waypoints, which are not there yet: use selector"),
+    ("spec.metrics[].reportingInterval", "is not honoured: metrics are scraped, at the scraper's interval"),
+    ("spec.metrics[].overrides[].match.customMetric", "!is not honoured: there are Istio's standard metrics only"),
+    ("spec.tracing[].useRequestIdForTraceSampling", "is not honoured: the parent or chance decides"),
+    ("spec.tracing[].enableIstioTags", "is not honoured: spans have Istio's attributes"),
+    ("spec.tracing[].customTags.*.formatter", "is not honoured: use literal, environment or header"),
+];
+
+/// Of the mesh's settings.
+const MESH_CONFIG: &[Rule] = &[
+    (
+        "extensionProviders[].opentelemetry.resourceDetectors",
+        "is not honoured: spans name service, namespace, pod and node",
+    ),
+    ("extensionProviders[].opentelemetry.dynatraceSampler", "is not honoured: the parent or chance decides"),
+    ("extensionProviders[].opentelemetry.http.timeout", "is not honoured: it is 5 s"),
+    ("extensionProviders[].zipkin", "is not honoured: use opentelemetry, which Zipkin's collectors take too"),
+    ("defaultConfig.tracing", "is not honoured: name a provider of extensionProviders"),
 ];
 
 const TRAFFIC_SPLIT: &[Rule] = &[(

@@ -99,5 +99,6 @@ const KINDS: &[(&str, &[&str])] = &[
     ("DestinationRule", &["destinationrule", "destinationrules", "dr"]),
     ("PeerAuthentication", &["peerauthentication", "peerauthentications", "pa"]),
     ("AuthorizationPolicy", &["authorizationpolicy", "authorizationpolicies", "ap"]),
+    ("Telemetry", &["telemetry", "telemetries"]),
     ("TrafficSplit", &["trafficsplit", "trafficsplits", "ts"]),
 ];

@@ -19,7 +19,7 @@ pub struct Kind {
 }
 
 /// All of them.
-pub static KINDS: [Kind; 10] = [
+pub static KINDS: [Kind; 11] = [
     built_in("", "Namespace", "namespaces"),
     built_in("", "Service", "services"),
     built_in("", "Pod", "pods"),
@@ -29,6 +29,7 @@ pub static KINDS: [Kind; 10] = [
     defined("networking.istio.io", "DestinationRule", "destinationrules", ISTIO),
     defined("security.istio.io", "PeerAuthentication", "peerauthentications", ISTIO),
     defined("security.istio.io", "AuthorizationPolicy", "authorizationpolicies", ISTIO),
+    defined("telemetry.istio.io", "Telemetry", "telemetries", &["v1", "v1alpha1"]),
     defined("split.smi-spec.io", "TrafficSplit", "trafficsplits", &["v1alpha4", "v1alpha3", "v1alpha2", "v1alpha1"]),
 ];
 

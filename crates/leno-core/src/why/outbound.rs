@@ -8,6 +8,7 @@ use super::branch::{self, Target};
 use super::{Asked, Backend, Caller, Failure, Found, Known, Retrying, Share, Spoken, Step, Trace, View, plain, words};
 use crate::Reason;
 use crate::decide::destination::{self, Meaning};
+use crate::decide::protocol::protocol_of_port;
 use crate::decide::retry::{self, Attempt, FailureKind, RetryFacts, Verdict};
 use crate::decide::route::{self as decide, ConnectionDecision, ConnectionFacts, RequestFacts, RouteDecision};
 use crate::decide::{cluster, cors};
@@ -144,6 +145,9 @@ impl Walk<'_> {
             Dialled::Pod(_, None) | Dialled::Outside | Dialled::Itself => (Protocol::Auto, None),
         };
         let how = match port {
+            Some((name, number)) if protocol_of_port(None, &name, number, false) != declared => {
+                format!("port {number}, by its appProtocol or as an opaque port")
+            }
             Some((name, number)) if !name.is_empty() => format!("port {number} is named `{name}`"),
             Some((_, number)) => format!("port {number} has no name and no appProtocol that says"),
             None => "by the port of the service".to_owned(),

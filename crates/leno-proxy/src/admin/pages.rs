@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use http::{Method, Response, StatusCode, header};
+use leno_core::merge::telemetry::reporting;
 use serde_json::{Value, json};
 
 use super::body::Body;
@@ -12,7 +13,7 @@ use crate::App;
 use crate::discovery::Lookup;
 use crate::probe;
 use crate::telemetry::time::Utc;
-use crate::telemetry::{self, resident_bytes};
+use crate::telemetry::{Exposition, resident_bytes};
 
 /// 15000, on loopback.
 pub(super) async fn admin(app: &App, ask: &Ask) -> Response<Body> {
@@ -28,7 +29,7 @@ pub(super) async fn admin(app: &App, ask: &Ask) -> Response<Body> {
             "/certs" => as_json(&certs(app)),
             "/clusters" if ask.query("format") == Some("json") => as_json(&clusters::json(app)),
             "/clusters" => text(StatusCode::OK, clusters::text(app)),
-            "/stats" | "/stats/prometheus" => stats(app),
+            "/stats" | "/stats/prometheus" => stats(app, ask),
             "/samples" => samples(app),
             "/leno/v1/tap" => tap(app, ask),
             "/leno/v1/failures" => as_json(&serde_json::to_value(app.telemetry.failures()).unwrap_or_default()),
@@ -55,7 +56,7 @@ pub(super) async fn status(app: &App, ask: &Ask) -> Response<Body> {
         }
         ("/quitquitquit", _) => only("POST"),
         ("/healthz/ready", &Method::GET | &Method::HEAD) => ready(app),
-        ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => stats(app),
+        ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => stats(app, ask),
         ("/leno/v1/samples", &Method::GET | &Method::HEAD) => samples(app),
         ("/leno/v1/state", &Method::GET | &Method::HEAD) => as_json(&short_state(app)),
         (_, &Method::GET | &Method::HEAD) => not_found(),
@@ -92,7 +93,7 @@ pub(super) fn health(app: &App, ask: &Ask) -> Response<Body> {
 /// 15090.
 pub(super) fn metrics(app: &App, ask: &Ask) -> Response<Body> {
     match (ask.path.as_str(), &ask.method) {
-        ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => stats(app),
+        ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => stats(app, ask),
         (_, &Method::GET | &Method::HEAD) => not_found(),
         _ => only("GET"),
     }
@@ -225,6 +226,7 @@ fn config_dump(app: &App) -> Value {
             "policies": own.policies,
             "rootPolicies": own.root_policies,
             "mesh": own.mesh,
+            "reporting": reporting(&[&*own.policies, &*own.root_policies], &own.viewer, &own.mesh),
         },
         "addresses": addresses,
         "services": services,
@@ -297,8 +299,9 @@ fn short_state(app: &App) -> Value {
 }
 
 /// Made as it is sent: it may be long, and the data path shares the thread.
-fn stats(app: &App) -> Response<Body> {
-    response(StatusCode::OK, telemetry::CONTENT_TYPE, Body::Pieces(Box::new(app.telemetry.exposition())))
+fn stats(app: &App, ask: &Ask) -> Response<Body> {
+    let form = Exposition::wanted(ask.accept.as_ref().and_then(|a| a.to_str().ok()).unwrap_or_default());
+    response(StatusCode::OK, form.content_type(), Body::Pieces(Box::new(app.telemetry.exposition(form))))
 }
 
 fn samples(app: &App) -> Response<Body> {

@@ -30,6 +30,8 @@ pub(super) struct Ask {
     pub(super) peer: SocketAddr,
     /// `User-Agent`.
     pub(super) agent: Option<HeaderValue>,
+    /// `Accept`.
+    pub(super) accept: Option<HeaderValue>,
 }
 
 impl Ask {
@@ -77,6 +79,7 @@ where
             query: request.uri().query().unwrap_or_default().to_owned(),
             peer,
             agent: request.headers().get(header::USER_AGENT).cloned(),
+            accept: request.headers().get(header::ACCEPT).cloned(),
         };
         let headless = ask.method == Method::HEAD;
         let page = page(Arc::clone(&app), ask);

@@ -176,6 +176,7 @@ async fn the_network_reads_and_changes_nothing() {
         path: "/quitquitquit".to_owned(),
         query: String::new(),
         peer: "10.244.0.9:5555".parse().unwrap(),
+        accept: None,
         agent: None,
     };
     assert_eq!(super::pages::status(&servers.app, &page).await.status(), 403, "only the pod itself may end its proxy");

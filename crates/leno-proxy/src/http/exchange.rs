@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use leno_core::Reason;
 use leno_core::id::Direction;
@@ -64,6 +65,11 @@ impl Exchange {
             held: Vec::new(),
             _active: active,
         })
+    }
+
+    /// Notes its place in a trace, tells the next hop of it, and keeps the headers that reports ask for.
+    pub fn trace(&mut self, headers: &mut HeaderMap) {
+        self.telemetry.begin(&mut self.record, headers);
     }
 
     /// When its head arrived.
@@ -146,6 +152,7 @@ impl Exchange {
     pub fn answer(mut self: Box<Self>, response: Response) -> Response {
         let (parts, body) = response.into_parts();
         self.record.status = parts.status.as_u16();
+        self.telemetry.answered(&mut self.record, &parts.headers);
         if self.is_grpc()
             && let Some(status) = heads::grpc_status(&parts.headers)
         {

@@ -16,7 +16,6 @@ use leno_core::model::ServiceKind;
 use leno_core::why::{Arriving, Failure, Inbound, Step, Trace};
 use leno_install::inject::PodMeta;
 use leno_install::inject::annotations::Reader;
-use leno_install::inject::sidecar::Sidecar;
 use leno_install::inject::traffic::Traffic;
 use leno_install::{InjectSettings, NamespaceMeta};
 use serde_json::Value;
@@ -304,10 +303,7 @@ impl Mesh {
 
     /// Whether the pod at `address` says that the port is opaque.
     pub(super) fn is_opaque(&self, address: SocketAddr) -> bool {
-        let Some(pod) = self.world.pods().by_ip(address.ip()) else { return false };
-        let (meta, space, mut warnings) = (meta(pod), self.space(pod), Vec::new());
-        let sidecar = Sidecar::read(&mut Reader::new(&meta, &space, &mut warnings), &InjectSettings::default());
-        sidecar.opaque_ports.iter().any(|r| in_ports(r, address.port()))
+        self.world.pods().by_ip(address.ip()).is_some_and(|pod| self.world.is_opaque_on(pod, address.port()))
     }
 
     fn traffic(&self, pod: &Pod) -> Traffic {

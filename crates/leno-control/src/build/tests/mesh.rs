@@ -18,6 +18,7 @@ pub(super) fn key(kind: &str, piece: &Lowered) -> ObjectKey {
         Lowered::DestinationRule { rule, .. } => (&rule.origin.namespace, &rule.origin.name),
         Lowered::PeerAuthentication(p) => (&p.origin.namespace, &p.origin.name),
         Lowered::AuthorizationPolicy(p) => (&p.origin.namespace, &p.origin.name),
+        Lowered::Telemetry(t) => (&t.origin.namespace, &t.origin.name),
         Lowered::Namespace { name, .. } => (name, name),
         Lowered::Mesh(_) => {
             return ObjectKey {
@@ -33,6 +34,16 @@ pub(super) fn key(kind: &str, piece: &Lowered) -> ObjectKey {
 
 pub(super) fn labels(app: &str) -> Labels {
     Labels::from([("app".to_owned(), app.to_owned())])
+}
+
+/// A namespace that calls ports opaque; none where `ports` is empty.
+pub(super) fn namespace(name: &str, ports: &str) -> Lowered {
+    let annotations = if ports.is_empty() {
+        Labels::new()
+    } else {
+        Labels::from([("config.linkerd.io/opaque-ports".to_owned(), ports.to_owned())])
+    };
+    Lowered::Namespace { name: name.to_owned(), labels: Labels::new(), annotations }
 }
 
 fn pod_ip(n: u16) -> IpAddr {

@@ -120,6 +120,7 @@ struct Led {
     hub: Arc<Hub>,
     keys: watch::Sender<Arc<Authority>>,
     leads: watch::Sender<bool>,
+    leads_mesh: watch::Sender<bool>,
 }
 
 /// A leader at work.
@@ -128,6 +129,7 @@ fn lead() -> Led {
     let hub = Hub::empty(World::new("cluster.local"));
     let (keys, receiver) = watch::channel(Arc::new(Authority::generate("cluster.local").unwrap()));
     let (leads, led) = watch::channel(true);
+    let (leads_mesh, led_mesh) = watch::channel(true);
     let duties = Duties {
         client: api.client(),
         suffix: "-canary".to_owned(),
@@ -138,8 +140,9 @@ fn lead() -> Led {
         proxies: Arc::default(),
         peers: Peers { namespace: "leno-system".to_owned(), own: None, port: 15014 },
     };
-    tokio::spawn(duties.run(led));
-    Led { api, feed, hub, keys, leads }
+    tokio::spawn(duties.clone().of_revision(led));
+    tokio::spawn(duties.of_mesh(led_mesh));
+    Led { api, feed, hub, keys, leads, leads_mesh }
 }
 
 impl Led {
@@ -175,11 +178,13 @@ async fn every_namespace_has_the_bundle() {
     let root = led.root();
     led.api.until(&bundle("bank"), |m| m["data"]["root-cert.pem"] == *root).await;
 
-    led.leads.send_replace(false);
+    // The bundle is the same whatever the revision: leading that alone does not do.
+    led.leads_mesh.send_replace(false);
     tokio::time::sleep(Duration::from_millis(50)).await;
     led.api.delete(&bundle("shop"));
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(led.api.get(&bundle("shop")), None, "a replica that does not lead writes nothing");
+    assert!(*led.leads.borrow());
 }
 
 #[tokio::test]

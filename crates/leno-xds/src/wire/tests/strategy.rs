@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use leno_core::id::{Origin, ServiceId, SpiffeId};
 use leno_core::model::authz::{AuthzCondition, AuthzOperation, AuthzRule, AuthzSource, Values};
-use leno_core::model::mesh::{AccessLog, LogFormat};
+use leno_core::model::mesh::AccessLog;
 use leno_core::model::route::{
     Abort, Backend, Cors, ExportTo, Fault, HeaderEdit, HeaderOps, HttpMatch, Mirror, Redirect, RetryPolicy, Rewrite,
     RouteAction, TcpMatch, TcpRoute, TlsRoute, WeightedBackend,
@@ -24,6 +24,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 
+use super::reporting;
 use crate::wire::Resource;
 
 pub(super) fn resource() -> impl Strategy<Value = Resource> {
@@ -37,19 +38,19 @@ pub(super) fn resource() -> impl Strategy<Value = Resource> {
     ]
 }
 
-fn text() -> impl Strategy<Value = String> {
+pub(super) fn text() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9 é{}*/.-]{0,8}"
 }
 
-fn name() -> impl Strategy<Value = String> {
+pub(super) fn name() -> impl Strategy<Value = String> {
     "[a-z][a-z0-9.-]{0,6}"
 }
 
-fn texts() -> impl Strategy<Value = Vec<String>> {
+pub(super) fn texts() -> impl Strategy<Value = Vec<String>> {
     vec(text(), 0..3)
 }
 
-fn labels() -> impl Strategy<Value = Labels> {
+pub(super) fn labels() -> impl Strategy<Value = Labels> {
     btree_map(name(), text(), 0..3)
 }
 
@@ -74,11 +75,11 @@ fn net() -> impl Strategy<Value = IpNet> {
     (any::<IpAddr>(), 0..=32_u8).prop_map(|(ip, prefix)| IpNet::new(ip, prefix).unwrap())
 }
 
-fn service_id() -> impl Strategy<Value = ServiceId> {
+pub(super) fn service_id() -> impl Strategy<Value = ServiceId> {
     (name(), name()).prop_map(|(ns, n)| ServiceId::new(ns, n))
 }
 
-fn origin() -> impl Strategy<Value = Origin> {
+pub(super) fn origin() -> impl Strategy<Value = Origin> {
     (text(), text(), text(), text()).prop_map(|(kind, namespace, name, source)| Origin {
         kind,
         namespace,
@@ -387,11 +388,15 @@ fn policies() -> impl Strategy<Value = Policies> {
     let action = prop::sample::select(vec![AuthzAction::Allow, AuthzAction::Deny, AuthzAction::Audit]);
     let authz = (origin(), labels(), action, vec(rule(), 0..3))
         .prop_map(|(origin, selector, action, rules)| AuthorizationPolicy { origin, selector, action, rules });
-    (text(), vec(authn, 0..3), vec(authz, 0..3)).prop_map(|(namespace, peer_authentications, authorization)| Policies {
-        namespace,
-        peer_authentications,
-        authorization,
-    })
+    let telemetry = vec(reporting::telemetry(), 0..3);
+    (text(), vec(authn, 0..3), vec(authz, 0..3), telemetry).prop_map(
+        |(namespace, peer_authentications, authorization, telemetry)| Policies {
+            telemetry,
+            namespace,
+            peer_authentications,
+            authorization,
+        },
+    )
 }
 
 fn rule() -> impl Strategy<Value = AuthzRule> {
@@ -417,14 +422,20 @@ fn rule() -> impl Strategy<Value = AuthzRule> {
 
 fn mesh() -> impl Strategy<Value = MeshConfig> {
     let log = prop::sample::select(vec![AccessLog::Off, AccessLog::Errors, AccessLog::All]);
-    let format = prop::sample::select(vec![LogFormat::Text, LogFormat::Json]);
-    (name(), name(), any::<bool>(), log, format).prop_map(
-        |(trust_domain, root_namespace, allow_any, access_log, access_log_format)| MeshConfig {
-            trust_domain,
-            root_namespace,
-            allow_any,
-            access_log,
-            access_log_format,
+    let reported = (reporting::format(), vec(reporting::provider(), 0..3), reporting::defaults(), 0.0..=100.0);
+    (name(), name(), any::<bool>(), log, reported).prop_map(
+        |(trust_domain, root_namespace, allow_any, access_log, reported)| {
+            let (access_log_format, providers, default_providers, trace_sampling) = reported;
+            MeshConfig {
+                trust_domain,
+                root_namespace,
+                allow_any,
+                access_log,
+                access_log_format,
+                providers,
+                default_providers,
+                trace_sampling,
+            }
         },
     )
 }
