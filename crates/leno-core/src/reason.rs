@@ -3,12 +3,12 @@
 //! A [`Reason`] gives the HTTP status, Istio's response flag (Envoy's `%RESPONSE_FLAGS%`), the code detail for the log
 //! and the sentence a person reads. Nothing else in Leno chooses any of these.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident => $status:literal, $flag:literal, $detail:literal, $sentence:literal;)*) => {
         /// Why a request or connection ended as it did.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum Reason { $($(#[$doc])* $name,)* }
 

@@ -35,7 +35,7 @@ pub struct Listeners {
 pub async fn serve(listeners: Listeners, app: App) {
     let app = Arc::new(app);
     tokio::join!(
-        server::run(listeners.admin, Arc::clone(&app), |app, ask| async move { admin(&app, &ask) }),
+        server::run(listeners.admin, Arc::clone(&app), |app, ask| async move { admin(&app, &ask).await }),
         server::run(listeners.status, Arc::clone(&app), |app, ask| async move { status(&app, &ask).await }),
         server::run(listeners.health, Arc::clone(&app), |app, ask| async move { health(&app, &ask) }),
         server::run(listeners.metrics, app, |app, ask| async move { metrics(&app, &ask) }),

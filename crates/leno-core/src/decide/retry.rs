@@ -4,6 +4,7 @@ mod budget;
 
 use std::time::Duration;
 
+use crate::Reason;
 use crate::model::route::RetryPolicy;
 
 pub use budget::RetryBudget;
@@ -138,6 +139,18 @@ pub fn should_retry(
             let base = policy.map_or(DEFAULT_BACKOFF, |p| p.backoff);
             Verdict::Retry { at_most: backoff_limit(base, tries_done) }
         }
+    }
+}
+
+/// The time that a try has, and what it is when that runs out: what is left of the whole, or the rule's time for each try
+/// where that is less. `None`: no limit.
+#[must_use]
+pub fn try_limit(left: Option<Duration>, per_try: Option<Duration>) -> Option<(Duration, Reason)> {
+    match (left, per_try.filter(|t| !t.is_zero())) {
+        (Some(whole), Some(one)) if one < whole => Some((one, Reason::PerTryTimeout)),
+        (Some(whole), _) => Some((whole, Reason::Timeout)),
+        (None, Some(one)) => Some((one, Reason::PerTryTimeout)),
+        (None, None) => None,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::telemetry::time::Utc;
 use crate::telemetry::{Exposition, resident_bytes};
 
 /// 15000, on loopback.
-pub(super) fn admin(app: &App, ask: &Ask) -> Response<Body> {
+pub(super) async fn admin(app: &App, ask: &Ask) -> Response<Body> {
     match (ask.path.as_str(), &ask.method) {
         ("/" | "/help", &Method::GET | &Method::HEAD) => text(StatusCode::OK, HELP),
         ("/quitquitquit", &Method::POST) => quit(app),
@@ -32,6 +32,8 @@ pub(super) fn admin(app: &App, ask: &Ask) -> Response<Body> {
             "/stats" | "/stats/prometheus" => stats(app, ask),
             "/samples" => samples(app),
             "/leno/v1/tap" => tap(app, ask),
+            "/leno/v1/failures" => as_json(&serde_json::to_value(app.telemetry.failures()).unwrap_or_default()),
+            "/leno/v1/why" => why(app, ask).await,
             "/logging" => text(StatusCode::OK, format!("active loggers:\n  {}\n", app.log.get())),
             "/ready" => ready(app),
             "/server_info" => as_json(&server_info(app)),
@@ -152,6 +154,14 @@ fn tap(app: &App, ask: &Ask) -> Response<Body> {
         Some(Err(_)) => return text(StatusCode::BAD_REQUEST, "from: a number, as `next` of the last answer\n"),
     };
     as_json(&serde_json::to_value(app.telemetry.tap(from)).unwrap_or_default())
+}
+
+/// What would become of a request. Only here, on loopback: policies are nobody else's business.
+async fn why(app: &App, ask: &Ask) -> Response<Body> {
+    match crate::why::answer(app, ask.query("asked"), ask.query("arriving")).await {
+        Ok(value) => as_json(&value),
+        Err(problem) => text(StatusCode::BAD_REQUEST, problem),
+    }
 }
 
 fn server_info(app: &App) -> Value {
@@ -348,7 +358,9 @@ admin of leno-proxy
   /clusters          endpoints of the services in use (?format=json)
   /config_dump       everything this proxy decides by
   /help              this
+  /leno/v1/failures  requests and connections that failed lately
   /leno/v1/tap       requests as they end; ?from=N with `next` of the last answer
+  /leno/v1/why       what would become of a request: ?asked= or ?arriving=, as `leno why` asks
   /logging           the log's filter; POST ?level=debug or ?level=info,leno_proxy=debug changes it
   /memory            resident memory
   /quitquitquit      POST: drain and end

@@ -85,7 +85,8 @@ impl Tap {
     }
 }
 
-fn tapped(r: &RequestRecord) -> Tapped {
+/// A request as people are shown it.
+pub(super) fn tapped(r: &RequestRecord) -> Tapped {
     let at = r.start.duration_since(UNIX_EPOCH).unwrap_or_default();
     Tapped {
         at_ms: u64::try_from(at.as_millis()).unwrap_or_default(),
@@ -112,7 +113,7 @@ fn tapped(r: &RequestRecord) -> Tapped {
 }
 
 /// A query may hold what is secret (tokens, names): its keys are shown, its values are not.
-fn shown(path: &str) -> String {
+pub(super) fn shown(path: &str) -> String {
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let mut text = path.to_owned();
     if let Some(query) = query {
@@ -120,12 +121,17 @@ fn shown(path: &str) -> String {
             query.split('&').map(|pair| pair.split_once('=').map_or(pair.to_owned(), |(key, _)| format!("{key}=…")));
         text = format!("{path}?{}", keys.collect::<Vec<_>>().join("&"));
     }
-    let end = (0..=PATH.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    text.truncate(end);
+    cut(&mut text, PATH);
     text
 }
 
-fn peer(peer: &PeerInfo, address: Option<std::net::SocketAddr>) -> Peer {
+/// Cuts a text, without breaking a character.
+pub(super) fn cut(text: &mut String, most: usize) {
+    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text.truncate(end);
+}
+
+pub(super) fn peer(peer: &PeerInfo, address: Option<std::net::SocketAddr>) -> Peer {
     let address = address.map(|a| a.to_string()).unwrap_or_default();
     let Some(workload) = &peer.workload else { return Peer { address, ..Peer::default() } };
     Peer {

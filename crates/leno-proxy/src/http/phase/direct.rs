@@ -5,9 +5,9 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
     ORIGIN,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use leno_core::Reason;
-use leno_core::decide::route as decide;
+use leno_core::decide::{cors, route as decide};
 use leno_core::model::route::{Cors, RouteAction};
 
 use super::route::{Chosen, with_facts};
@@ -21,25 +21,23 @@ use crate::outbound::Outbound;
 /// # Errors
 /// The answer, where the rule has a CORS policy and the request is such a preflight.
 pub fn preflight(chosen: &Chosen, request: &Head) -> Result<(), Reply> {
-    let Some(cors) = chosen.rule().and_then(|r| r.cors.as_ref()) else { return Ok(()) };
+    let Some(policy) = chosen.rule().and_then(|r| r.cors.as_ref()) else { return Ok(()) };
     let headers = &request.headers;
     let origin = heads::text(headers, &ORIGIN);
-    if request.method != Method::OPTIONS || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
-        return Ok(());
-    }
-    if !is_allowed(cors, origin) {
+    let asks_method = headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    if !cors::answers_preflight(policy, request.method.as_str(), asks_method, origin) {
         return Ok(());
     }
     let mut reply = Reply::new(Reason::CorsPreflight, "");
-    allow_origin(cors, origin, &mut reply.headers);
+    allow_origin(policy, origin, &mut reply.headers);
     let list = |name: HeaderName, values: &[String], headers: &mut HeaderMap| {
         if let (false, Ok(value)) = (values.is_empty(), HeaderValue::try_from(values.join(","))) {
             headers.insert(name, value);
         }
     };
-    list(ACCESS_CONTROL_ALLOW_METHODS, &cors.allow_methods, &mut reply.headers);
-    list(ACCESS_CONTROL_ALLOW_HEADERS, &cors.allow_headers, &mut reply.headers);
-    if let Some(age) = cors.max_age {
+    list(ACCESS_CONTROL_ALLOW_METHODS, &policy.allow_methods, &mut reply.headers);
+    list(ACCESS_CONTROL_ALLOW_HEADERS, &policy.allow_headers, &mut reply.headers);
+    if let Some(age) = policy.max_age {
         reply.headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(age.as_secs()));
     }
     Err(reply)
@@ -47,13 +45,15 @@ pub fn preflight(chosen: &Chosen, request: &Head) -> Result<(), Reply> {
 
 /// Adds what a browser must see on the answer to an allowed origin.
 pub fn cors_headers(chosen: &Chosen, request: &HeaderMap, response: &mut HeaderMap) {
-    let Some(cors) = chosen.rule().and_then(|r| r.cors.as_ref()) else { return };
+    let Some(policy) = chosen.rule().and_then(|r| r.cors.as_ref()) else { return };
     let origin = heads::text(request, &ORIGIN);
-    if !is_allowed(cors, origin) {
+    if !cors::allows(policy, origin) {
         return;
     }
-    allow_origin(cors, origin, response);
-    if let (false, Ok(value)) = (cors.expose_headers.is_empty(), HeaderValue::try_from(cors.expose_headers.join(","))) {
+    allow_origin(policy, origin, response);
+    if let (false, Ok(value)) =
+        (policy.expose_headers.is_empty(), HeaderValue::try_from(policy.expose_headers.join(",")))
+    {
         response.insert(ACCESS_CONTROL_EXPOSE_HEADERS, value);
     }
 }
@@ -79,14 +79,6 @@ pub fn answer(chosen: &Chosen, from: &Outbound, request: &Head) -> Result<(), Re
     };
     heads::edit(&mut reply.headers, &rule.headers.response);
     Err(reply)
-}
-
-fn is_allowed(cors: &Cors, origin: &str) -> bool {
-    !origin.is_empty() && cors.allow_origins.iter().any(|o| o.matches(origin) || is_any(o))
-}
-
-fn is_any(pattern: &leno_core::model::StringMatch) -> bool {
-    matches!(pattern, leno_core::model::StringMatch::Exact(s) if s == "*")
 }
 
 fn allow_origin(cors: &Cors, origin: &str, headers: &mut HeaderMap) {

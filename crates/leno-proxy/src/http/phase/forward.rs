@@ -140,13 +140,7 @@ impl Tries<'_> {
         let (request, wire) = shape(self.from, self.cluster, endpoint, request, authority, self.tunnel, attempt);
         let limits = self.cluster.set().limits.clone();
         let sending = endpoint.send(self.cluster.dialer(), request, wire, &limits);
-        let per_try = self.policy.and_then(|p| p.per_try_timeout).filter(|t| !t.is_zero());
-        let limit = match (left(exchange.deadline), per_try) {
-            (Some(whole), Some(one)) if one < whole => Some((one, Reason::PerTryTimeout)),
-            (Some(whole), _) => Some((whole, Reason::Timeout)),
-            (None, Some(one)) => Some((one, Reason::PerTryTimeout)),
-            (None, None) => None,
-        };
+        let limit = retry::try_limit(left(exchange.deadline), self.policy.and_then(|p| p.per_try_timeout));
         let Some((limit, reason)) = limit else { return sending.await };
         tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| Err(timed_out(reason, limit, endpoint.addr)))
     }
