@@ -10,6 +10,7 @@ use leno_core::model::{
 };
 
 use crate::diagnostic::Diagnostic;
+use crate::gateway::{self, MeshRoute};
 use crate::istio::{authorization_policy, destination_rule, peer_authentication, virtual_service};
 use crate::object::Object;
 use crate::{mesh, smi};
@@ -60,6 +61,8 @@ pub enum Lowered {
         /// Hosts and their tables.
         tables: Vec<(ServiceId, RouteTable)>,
     },
+    /// A route of the Gateway API for services, to be joined with the others: see [`crate::gateway::tables`].
+    MeshRoute(MeshRoute),
     /// A destination rule.
     DestinationRule {
         /// The service it is for.
@@ -196,6 +199,8 @@ pub fn lower(object: &Object, context: &LowerContext) -> Result<(Vec<Lowered>, V
         ("security.istio.io", "PeerAuthentication") => peer_authentication::lower(object),
         ("security.istio.io", "AuthorizationPolicy") => authorization_policy::lower(object),
         ("split.smi-spec.io", "TrafficSplit") => smi::lower(object),
+        (gateway::GROUP, "HTTPRoute") => gateway::lower_http(object),
+        (gateway::GROUP, "GRPCRoute") => gateway::lower_grpc(object),
         _ => Ok((Vec::new(), Vec::new())),
     }
 }
@@ -216,4 +221,6 @@ const LOWERED: &[(&str, &str)] = &[
     ("security.istio.io", "PeerAuthentication"),
     ("security.istio.io", "AuthorizationPolicy"),
     ("split.smi-spec.io", "TrafficSplit"),
+    (gateway::GROUP, "HTTPRoute"),
+    (gateway::GROUP, "GRPCRoute"),
 ];

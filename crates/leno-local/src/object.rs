@@ -100,4 +100,6 @@ const KINDS: &[(&str, &[&str])] = &[
     ("PeerAuthentication", &["peerauthentication", "peerauthentications", "pa"]),
     ("AuthorizationPolicy", &["authorizationpolicy", "authorizationpolicies", "ap"]),
     ("TrafficSplit", &["trafficsplit", "trafficsplits", "ts"]),
+    ("HTTPRoute", &["httproute", "httproutes"]),
+    ("GRPCRoute", &["grpcroute", "grpcroutes"]),
 ];

@@ -83,4 +83,5 @@ const CONFIG: &[(&str, &[&str])] = &[
     ("networking.istio.io", &["virtualservices", "destinationrules"]),
     ("security.istio.io", &["peerauthentications", "authorizationpolicies"]),
     ("split.smi-spec.io", &["trafficsplits"]),
+    ("gateway.networking.k8s.io", &["httproutes", "grpcroutes"]),
 ];

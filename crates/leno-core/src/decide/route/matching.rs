@@ -9,9 +9,7 @@ use crate::model::{StringMatch, selects};
 pub(super) fn http(m: &HttpMatch, facts: &RequestFacts<'_>) -> bool {
     let holds = |condition: &Option<StringMatch>, value: &str| condition.as_ref().is_none_or(|c| c.matches(value));
     m.port.is_none_or(|p| p == facts.port)
-        && m.uri
-            .as_ref()
-            .is_none_or(|u| if m.ignore_uri_case { u.matches_ignoring_case(facts.path) } else { u.matches(facts.path) })
+        && m.uri.as_ref().is_none_or(|u| uri(m, u, facts.path))
         && holds(&m.method, facts.method)
         && holds(&m.scheme, facts.scheme)
         && m.authority.as_ref().is_none_or(|a| authority(a, facts))
@@ -20,6 +18,16 @@ pub(super) fn http(m: &HttpMatch, facts: &RequestFacts<'_>) -> bool {
         && m.query.iter().all(|(name, c)| query_parameter(facts.query, name).is_some_and(|v| c.matches(&v)))
         && selects(&m.source_labels, facts.source_labels)
         && m.source_namespace.as_deref().is_none_or(|ns| ns == facts.source_namespace)
+}
+
+fn uri(m: &HttpMatch, condition: &StringMatch, path: &str) -> bool {
+    match condition {
+        StringMatch::Prefix(prefix) if m.uri_by_element => {
+            path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
+        condition if m.ignore_uri_case => condition.matches_ignoring_case(path),
+        condition => condition.matches(path),
+    }
 }
 
 /// Clients name the port or not as they like, so a condition may name it or not too.

@@ -111,13 +111,13 @@ impl Tries<'_> {
         self.note(&endpoint, &outcome, took);
         let verdict = self.judge(&outcome, exchange);
         match (verdict, outcome) {
-            (Verdict::Retry { at_most }, outcome) => {
+            (Verdict::Retry { at_least, at_most }, outcome) => {
                 self.tried.push(endpoint.addr);
                 self.retry_permit = match self.cluster.admission.retry() {
                     Ok(permit) => Some(permit),
                     Err(_) => return self.conclude(exchange, outcome, NoRetry::OverBudget, took, busy),
                 };
-                Ok(Step::Again(retry::jittered(at_most, rand::random())))
+                Ok(Step::Again(at_least.max(retry::jittered(at_most, rand::random()))))
             }
             (Verdict::No(why), outcome) => self.conclude(exchange, outcome, why, took, busy),
         }
@@ -140,7 +140,8 @@ impl Tries<'_> {
         let (request, wire) = shape(self.from, self.cluster, endpoint, request, authority, self.tunnel, attempt);
         let limits = self.cluster.set().limits.clone();
         let sending = endpoint.send(self.cluster.dialer(), request, wire, &limits);
-        let per_try = self.policy.and_then(|p| p.per_try_timeout).filter(|t| !t.is_zero());
+        let per_try = self.policy.and_then(|p| p.per_try_timeout).or_else(|| self.chosen.rule()?.try_timeout);
+        let per_try = per_try.filter(|t| !t.is_zero());
         let limit = match (left(exchange.deadline), per_try) {
             (Some(whole), Some(one)) if one < whole => Some((one, Reason::PerTryTimeout)),
             (Some(whole), _) => Some((whole, Reason::Timeout)),
