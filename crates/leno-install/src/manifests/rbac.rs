@@ -84,4 +84,5 @@ const CONFIG: &[(&str, &[&str])] = &[
     ("security.istio.io", &["peerauthentications", "authorizationpolicies"]),
     ("telemetry.istio.io", &["telemetries"]),
     ("split.smi-spec.io", &["trafficsplits"]),
+    ("gateway.networking.k8s.io", &["httproutes", "grpcroutes"]),
 ];
