@@ -237,7 +237,7 @@ fn what_cannot_be_used_is_answered_500_and_said() {
 #[test]
 fn parents_that_are_no_service_with_an_address_take_no_route() {
     let of = |parent: &str| http("a", "", &to("cart-v1", "")).replace("name: cart}", parent);
-    for parent in ["name: nobody}", "name: headless}", "name: cart, port: 81}", "name: cart, sectionName: no}"] {
+    for parent in ["name: nobody}", "name: headless}", "name: cart, port: 81}", "name: cart, sectionName: other}"] {
         assert_eq!(scene(&of(parent)).verdict("a"), [("NoMatchingParent", "ResolvedRefs")], "{parent}");
     }
     let gateway = of("name: cart}").replace("group: '', kind: Service, ", "");
