@@ -12,9 +12,15 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$here/cluster/settings.sh"
 what=${1:-run} only=${2:-}
 module=$here/e2e-cluster/conformance
+command -v go >/dev/null || die "Go is missing: it builds the suite from source. Install Go 1.26 or newer (https://go.dev/dl)"
+
+source_of() { # source_of MODULE: where Go keeps its source, downloaded where it is not there yet
+  (cd "$module" && go mod download -json "$1" | sed -n 's/^.*"Dir": "\(.*\)",*$/\1/p')
+}
+
 # The image that the suite's pods ask for, and the module that it is built from.
-image=$(cd "$module" && go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api/conformance >/dev/null && grep -ho 'registry.k8s.io/gateway-api/echo-advanced:[^ ]*' \
-  "$(cd "$module" && go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api/conformance)/mesh/manifests.yaml" | sort -u)
+suite=$(source_of sigs.k8s.io/gateway-api/conformance)
+image=$(grep -ho 'registry.k8s.io/gateway-api/echo-advanced:[^ ]*' "$suite/mesh/manifests.yaml" | sort -u)
 echo_module=istio.io/istio echo_version=v0.0.0-20260827124520-eed52ebb66ad
 sum=$(cat "$module"/go.mod "$module"/*.go | sha256sum | cut -c1-16)
 built=$CACHE/conformance/$sum
@@ -69,13 +75,12 @@ pack_echo() { # pack_echo FOLDER
 install_kinds() {
   kubectl get crd httproutes.gateway.networking.k8s.io >/dev/null 2>&1 && return 0
   local kinds
-  kinds=$(cd "$module" && go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/standard
+  kinds=$(source_of sigs.k8s.io/gateway-api)/config/crd/standard
   kubectl apply --server-side -f "$kinds" >/dev/null
   kubectl wait --for=condition=Established --timeout=60s crd/httproutes.gateway.networking.k8s.io \
     crd/grpcroutes.gateway.networking.k8s.io >/dev/null
 }
 
-[ -n "$image" ] || die "the suite's module could not be had: go mod download in $module says why"
 mkdir -p "$CACHE/conformance"
 exec 9>"$CACHE/conformance/.lock"
 flock 9

@@ -106,7 +106,8 @@ func table(results []result) {
 			}
 		}
 		sort.Strings(names)
-		fmt.Printf("CONFORMANCE %-44s %-8s %7.1fs  %s\n", r.test.ShortName, r.word, r.took.Seconds(), strings.Join(names, " "))
+		line := fmt.Sprintf("%-44s %-8s %7.1fs  %s", r.test.ShortName, r.word, r.took.Seconds(), strings.Join(names, " "))
+		fmt.Println("CONFORMANCE", strings.TrimRight(line, " "))
 	}
 }
 
