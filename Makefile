@@ -70,6 +70,11 @@ cluster: ## A real Kubernetes of one node on this machine (as root); the first t
 cluster-down: ## End it and remove all it left
 	@cluster/down.sh
 
+.PHONY: conformance
+conformance: images ## The official Gateway API conformance suite, its mesh profiles, on a real Kubernetes
+	@scripts/need.sh cluster
+	@scripts/e2e-cluster.sh conformance
+
 .PHONY: e2e-cluster
 e2e-cluster: images ## The scenes on Kubernetes: on the cluster that KUBECONFIG names, else on that of `make cluster`
 	@scripts/need.sh test

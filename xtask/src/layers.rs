@@ -87,6 +87,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "leno-install",
             "leno-local",
             "leno-viz",
+            "leno-control",
         ],
     ),
     // The sample knows nothing of the mesh, and the end-to-end tests only what a person can do.

@@ -66,6 +66,8 @@ pub mod header {
     pub const ATTEMPT: &str = "x-envoy-attempt-count";
     /// Milliseconds the upstream took, on responses.
     pub const SERVICE_TIME: &str = "x-envoy-upstream-service-time";
+    /// Trace context of W3C.
+    pub const TRACEPARENT: &str = "traceparent";
     /// Caller's scheme.
     pub const FORWARDED_PROTO: &str = "x-forwarded-proto";
     /// Caller's address.

@@ -84,3 +84,26 @@ pub struct Peer {
     /// Address and port.
     pub address: String,
 }
+
+/// What a sidecar remembers of requests and connections that failed: `GET :15000/leno/v1/failures` on the pod's loopback.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Failures {
+    /// The oldest first.
+    pub failures: Vec<Remembered>,
+    /// Older ones that had to make room.
+    pub forgotten: u64,
+}
+
+/// One request that failed, or one connection.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// What is known of it. A connection has no method.
+    #[serde(flatten)]
+    pub request: Tapped,
+    /// More words: the policy's name, the error's text. May be empty.
+    pub detail: String,
+    /// Address and port that the client dialled; may be empty.
+    pub dialled: String,
+    /// Istio's name of the cluster that was chosen; may be empty.
+    pub cluster: String,
+}

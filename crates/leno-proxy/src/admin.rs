@@ -39,7 +39,7 @@ pub struct Listeners {
 pub async fn serve(listeners: Listeners, app: App) {
     let app = Arc::new(app);
     tokio::join!(
-        server::run(listeners.admin, Plain, Arc::clone(&app), |app, ask| async move { admin(&app, &ask) }),
+        server::run(listeners.admin, Plain, Arc::clone(&app), |app, ask| async move { admin(&app, &ask).await }),
         server::run(listeners.status, Both, Arc::clone(&app), |app, ask| async move { status(&app, &ask).await }),
         server::run(listeners.health, Plain, Arc::clone(&app), |app, ask| async move { health(&app, &ask) }),
         server::run(listeners.metrics, Plain, app, |app, ask| async move { metrics(&app, &ask) }),

@@ -22,5 +22,6 @@ pub mod probe;
 pub mod tcp;
 pub mod telemetry;
 pub mod tls;
+mod why;
 
 pub use boot::{App, Settings};

@@ -5,7 +5,7 @@ mod exec;
 mod forward;
 mod get;
 pub(crate) mod logs;
-mod read;
+pub(crate) mod read;
 pub(super) mod signals;
 mod status;
 mod target;

@@ -65,14 +65,14 @@ fn cluster_rules(values: &Values) -> Value {
 }
 
 fn rules(values: &Values) -> Value {
-    let lease = revisioned("leno-control-leader", &values.revision);
+    let leases = [revisioned("leno-control-leader", &values.revision), "leno-control-mesh".to_owned()];
     json!([
         named("", "configmaps", &[revisioned(CONFIG_MAP, &values.revision)], READ),
         named("", "secrets", &["cacerts".into(), "leno-ca-secret".into()], READ),
         // `create` cannot be limited by name.
         rule("", &["secrets"], &["create"]),
         rule("coordination.k8s.io", &["leases"], &["create"]),
-        named("coordination.k8s.io", "leases", &[lease], &["get", "update"]),
+        named("coordination.k8s.io", "leases", &leases, &["get", "update"]),
     ])
 }
 
@@ -82,5 +82,7 @@ const READ: &[&str] = &["get", "list", "watch"];
 const CONFIG: &[(&str, &[&str])] = &[
     ("networking.istio.io", &["virtualservices", "destinationrules"]),
     ("security.istio.io", &["peerauthentications", "authorizationpolicies"]),
+    ("telemetry.istio.io", &["telemetries"]),
     ("split.smi-spec.io", &["trafficsplits"]),
+    ("gateway.networking.k8s.io", &["httproutes", "grpcroutes"]),
 ];

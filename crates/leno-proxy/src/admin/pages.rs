@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use http::{Method, Response, StatusCode, header};
+use leno_core::merge::telemetry::reporting;
 use serde_json::{Value, json};
 
 use super::body::Body;
@@ -12,10 +13,10 @@ use crate::App;
 use crate::discovery::Lookup;
 use crate::probe;
 use crate::telemetry::time::Utc;
-use crate::telemetry::{self, resident_bytes};
+use crate::telemetry::{Exposition, resident_bytes};
 
 /// 15000, on loopback.
-pub(super) fn admin(app: &App, ask: &Ask) -> Response<Body> {
+pub(super) async fn admin(app: &App, ask: &Ask) -> Response<Body> {
     match (ask.path.as_str(), &ask.method) {
         ("/" | "/help", &Method::GET | &Method::HEAD) => text(StatusCode::OK, HELP),
         ("/quitquitquit", &Method::POST) => quit(app),
@@ -28,9 +29,11 @@ pub(super) fn admin(app: &App, ask: &Ask) -> Response<Body> {
             "/certs" => as_json(&certs(app)),
             "/clusters" if ask.query("format") == Some("json") => as_json(&clusters::json(app)),
             "/clusters" => text(StatusCode::OK, clusters::text(app)),
-            "/stats" | "/stats/prometheus" => stats(app),
+            "/stats" | "/stats/prometheus" => stats(app, ask),
             "/samples" => samples(app),
             "/leno/v1/tap" => tap(app, ask),
+            "/leno/v1/failures" => as_json(&serde_json::to_value(app.telemetry.failures()).unwrap_or_default()),
+            "/leno/v1/why" => why(app, ask).await,
             "/logging" => text(StatusCode::OK, format!("active loggers:\n  {}\n", app.log.get())),
             "/ready" => ready(app),
             "/server_info" => as_json(&server_info(app)),
@@ -53,7 +56,7 @@ pub(super) async fn status(app: &App, ask: &Ask) -> Response<Body> {
         }
         ("/quitquitquit", _) => only("POST"),
         ("/healthz/ready", &Method::GET | &Method::HEAD) => ready(app),
-        ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => stats(app),
+        ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => stats(app, ask),
         ("/leno/v1/samples", &Method::GET | &Method::HEAD) => samples(app),
         ("/leno/v1/state", &Method::GET | &Method::HEAD) => as_json(&short_state(app)),
         ("/leno/v1/tap", &Method::GET | &Method::HEAD) if ask.caller.as_ref() == Some(&app.settings.viz) => {
@@ -97,7 +100,7 @@ pub(super) fn health(app: &App, ask: &Ask) -> Response<Body> {
 /// 15090.
 pub(super) fn metrics(app: &App, ask: &Ask) -> Response<Body> {
     match (ask.path.as_str(), &ask.method) {
-        ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => stats(app),
+        ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => stats(app, ask),
         (_, &Method::GET | &Method::HEAD) => not_found(),
         _ => only("GET"),
     }
@@ -162,6 +165,14 @@ fn tap(app: &App, ask: &Ask) -> Response<Body> {
     response(StatusCode::OK, JSON, Body::from(serde_json::to_vec(&taps).unwrap_or_default()))
 }
 
+/// What would become of a request. Only here, on loopback: policies are nobody else's business.
+async fn why(app: &App, ask: &Ask) -> Response<Body> {
+    match crate::why::answer(app, ask.query("asked"), ask.query("arriving")).await {
+        Ok(value) => as_json(&value),
+        Err(problem) => text(StatusCode::BAD_REQUEST, problem),
+    }
+}
+
 fn server_info(app: &App) -> Value {
     let settings = &app.settings;
     let uptime = app.started.elapsed().unwrap_or_default();
@@ -224,6 +235,7 @@ fn config_dump(app: &App) -> Value {
             "policies": own.policies,
             "rootPolicies": own.root_policies,
             "mesh": own.mesh,
+            "reporting": reporting(&[&*own.policies, &*own.root_policies], &own.viewer, &own.mesh),
         },
         "addresses": addresses,
         "services": services,
@@ -296,8 +308,9 @@ fn short_state(app: &App) -> Value {
 }
 
 /// Made as it is sent: it may be long, and the data path shares the thread.
-fn stats(app: &App) -> Response<Body> {
-    response(StatusCode::OK, telemetry::CONTENT_TYPE, Body::Pieces(Box::new(app.telemetry.exposition())))
+fn stats(app: &App, ask: &Ask) -> Response<Body> {
+    let form = Exposition::wanted(ask.accept.as_ref().and_then(|a| a.to_str().ok()).unwrap_or_default());
+    response(StatusCode::OK, form.content_type(), Body::Pieces(Box::new(app.telemetry.exposition(form))))
 }
 
 fn samples(app: &App) -> Response<Body> {
@@ -354,7 +367,9 @@ admin of leno-proxy
   /clusters          endpoints of the services in use (?format=json)
   /config_dump       everything this proxy decides by
   /help              this
+  /leno/v1/failures  requests and connections that failed lately
   /leno/v1/tap       requests as they end; ?from=N with `next` of the last answer, &headers=1 with headers
+  /leno/v1/why       what would become of a request: ?asked= or ?arriving=, as `leno why` asks
   /logging           the log's filter; POST ?level=debug or ?level=info,leno_proxy=debug changes it
   /memory            resident memory
   /quitquitquit      POST: drain and end

@@ -39,6 +39,8 @@ pub(super) struct Ask {
     pub(super) agent: Option<HeaderValue>,
     /// Who asks, where it proved that by mutual TLS.
     pub(super) caller: Option<SpiffeId>,
+    /// `Accept`.
+    pub(super) accept: Option<HeaderValue>,
 }
 
 impl Ask {
@@ -122,6 +124,7 @@ where
             peer,
             agent: request.headers().get(header::USER_AGENT).cloned(),
             caller: caller.clone(),
+            accept: request.headers().get(header::ACCEPT).cloned(),
         };
         let headless = ask.method == Method::HEAD;
         let page = page(Arc::clone(&app), ask);

@@ -22,6 +22,8 @@ pub(super) struct Key {
     mtls: bool,
     /// Address and index of the policy.
     policy: (usize, usize),
+    /// Hash of the labels that the Telemetry API adds; 0 without any.
+    tags: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,8 +45,9 @@ pub(super) struct Kept {
 }
 
 impl Key {
-    pub(super) fn of_request(record: &RequestRecord) -> Self {
+    pub(super) fn of_request(record: &RequestRecord, tags: u64) -> Self {
         Self {
+            tags,
             addresses: addresses(&record.source, &record.destination, record.service.as_ref(), &record.route_name),
             grpc: record.grpc_status,
             status: record.status,
@@ -59,8 +62,9 @@ impl Key {
         }
     }
 
-    pub(super) fn of_tcp(labels: &TcpLabels, reason: Reason) -> Self {
+    pub(super) fn of_tcp(labels: &TcpLabels, reason: Reason, tags: u64) -> Self {
         Self {
+            tags,
             addresses: addresses(&labels.source, &labels.destination, labels.service.as_ref(), ""),
             grpc: None,
             status: 0,

@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::{HeaderMap, HeaderName};
 use leno_core::Reason;
+use leno_core::cel::Message;
 use leno_core::id::{Direction, Origin, ServiceId, SpiffeId};
 use leno_core::model::{Policies, Workload};
+use leno_core::trace::{SpanId, TraceId};
 
 /// One request that ended, in whatever way.
 ///
@@ -83,7 +86,11 @@ pub struct RequestRecord {
     /// The authorization policy that let it pass or denied it; `None` where none did alone.
     pub policy: Option<PolicyRef>,
     /// Headers, only while somebody watches them.
-    pub headers: Option<Box<Headers>>,
+    pub watched: Option<Box<Headers>>,
+    /// Headers that a log format, a filter, a label or a span asks for; `None` where none does.
+    pub headers: Option<Box<Captured>>,
+    /// Its place in a trace; `None` where traces are off.
+    pub span: Option<Box<SpanRef>>,
 }
 
 /// One authorization policy, by the resource that holds it: nothing is copied for a request.
@@ -160,7 +167,9 @@ impl RequestRecord {
             sni: Arc::clone(&none),
             route_name: none,
             policy: None,
+            watched: None,
             headers: None,
+            span: None,
         }
     }
 
@@ -169,6 +178,49 @@ impl RequestRecord {
     pub fn is_error(&self) -> bool {
         self.reason.is_failure() || self.status >= 500
     }
+}
+
+/// Headers that were asked for, by their names in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// Of the request.
+    pub request: Vec<(Arc<str>, String)>,
+    /// Of the answer.
+    pub response: Vec<(Arc<str>, String)>,
+}
+
+impl Captured {
+    /// Keeps those of `headers` that are wanted.
+    pub(super) fn take(&mut self, of: Message, headers: &HeaderMap, wanted: &[(HeaderName, Arc<str>)]) {
+        let list = if of == Message::Request { &mut self.request } else { &mut self.response };
+        for (name, text) in wanted {
+            if let Some(value) = headers.get(name).and_then(|v| v.to_str().ok()) {
+                list.push((Arc::clone(text), value.to_owned()));
+            }
+        }
+    }
+
+    /// A header's value.
+    #[must_use]
+    pub fn get(&self, of: Message, name: &str) -> Option<&str> {
+        let list = if of == Message::Request { &self.request } else { &self.response };
+        list.iter().find(|(n, _)| **n == *name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A request's place in its trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanRef {
+    /// The trace.
+    pub trace: TraceId,
+    /// The span of this proxy.
+    pub span: SpanId,
+    /// The span that it is a child of.
+    pub parent: Option<SpanId>,
+    /// Whether it goes to the collector.
+    pub sampled: bool,
+    /// `tracestate`, as it came.
+    pub state: String,
 }
 
 /// One opaque connection, known when it opens. What is learned later goes to [`super::TcpGuard`].

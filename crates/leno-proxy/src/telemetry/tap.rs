@@ -103,7 +103,8 @@ impl Tap {
     }
 }
 
-fn tapped(r: &RequestRecord) -> Tapped {
+/// A request as people are shown it.
+pub(super) fn tapped(r: &RequestRecord) -> Tapped {
     let at = r.start.duration_since(UNIX_EPOCH).unwrap_or_default();
     Tapped {
         at_ms: u64::try_from(at.as_millis()).unwrap_or_default(),
@@ -126,12 +127,23 @@ fn tapped(r: &RequestRecord) -> Tapped {
         attempts: r.attempts,
         request_bytes: r.request_bytes,
         response_bytes: r.response_bytes,
-        request_headers: r.headers.as_deref().map(|h| h.request.clone()).unwrap_or_default(),
-        response_headers: r.headers.as_deref().map(|h| h.response.clone()).unwrap_or_default(),
+        request_headers: r.watched.as_deref().map(|h| h.request.clone()).unwrap_or_default(),
+        response_headers: r.watched.as_deref().map(|h| h.response.clone()).unwrap_or_default(),
     }
 }
 
-fn peer(peer: &PeerInfo, address: Option<std::net::SocketAddr>) -> Peer {
+/// A path as it may be shown.
+pub(super) fn shown(path: &str) -> String {
+    tap::path(path)
+}
+
+/// Cuts a text, without breaking a character.
+pub(super) fn cut(text: &mut String, most: usize) {
+    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    text.truncate(end);
+}
+
+pub(super) fn peer(peer: &PeerInfo, address: Option<std::net::SocketAddr>) -> Peer {
     let address = address.map(|a| a.to_string()).unwrap_or_default();
     let Some(workload) = &peer.workload else { return Peer { address, ..Peer::default() } };
     Peer {
@@ -199,7 +211,7 @@ mod tests {
         assert_eq!(tap.fetch(None, true, now).next, begin);
         assert!(tap.wants_headers());
         let headers = Headers { request: vec![("accept".to_owned(), "*/*".to_owned())], response: Vec::new() };
-        tap.request(&RequestRecord { headers: Some(Box::new(headers)), ..record(1) }, now);
+        tap.request(&RequestRecord { watched: Some(Box::new(headers)), ..record(1) }, now);
         let told = |headers| tap.fetch(Some(begin), headers, now).requests[0].request_headers.len();
         assert_eq!((told(true), told(false)), (1, 0));
         // Who asked for them has gone, another still watches.

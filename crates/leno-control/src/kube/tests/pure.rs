@@ -105,7 +105,7 @@ fn the_status_that_others_wrote_stays() {
 
 fn fate(state: ObjectState, messages: &[&str], in_force: bool, live: usize, of: usize) -> Fate {
     let messages = messages.iter().map(ToString::to_string).collect();
-    Fate { status: ObjectStatus { source: String::new(), state, messages }, in_force, live, of }
+    Fate { status: ObjectStatus { source: String::new(), state, messages }, in_force, live, of, verdicts: Vec::new() }
 }
 
 #[test]
