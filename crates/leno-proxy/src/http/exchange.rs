@@ -94,7 +94,7 @@ impl Exchange {
     }
 
     /// Notes the request's headers, if somebody watches them.
-    pub fn note_headers(&mut self, headers: &http::HeaderMap) {
+    pub fn note_headers(&mut self, headers: &HeaderMap) {
         if self.telemetry.wants_headers() {
             let request = heads::shown(headers);
             self.record.watched = Some(Box::new(Headers { request, ..Headers::default() }));

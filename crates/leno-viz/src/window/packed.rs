@@ -41,7 +41,7 @@ impl Packed {
 
     /// Bytes that it takes, labels apart.
     pub(super) fn size(&self) -> usize {
-        std::mem::size_of_val(&*self.series) + self.bytes.len() + ALLOCATIONS
+        size_of_val(&*self.series) + self.bytes.len() + ALLOCATIONS
     }
 }
 

@@ -192,11 +192,11 @@ const SORTS: [(Sort, char); 5] =
 const KEYS_LINE: &str = "q end  p pause  sort: c b w l f, s next  h paths  r anew  \u{2191} \u{2193} PgUp PgDn";
 
 /// Caller, callee, method, path.
-type Key = [String; 4];
+type Ends = [String; 4];
 
 #[derive(Debug, Default)]
 struct Sums {
-    rows: HashMap<Key, Sum>,
+    rows: HashMap<Ends, Sum>,
     /// Requests that would have needed more than [`KEYS`] rows: paths with numbers in them have no end.
     beyond: u64,
 }
