@@ -35,7 +35,7 @@ fn names_that_nobody_has() {
 #[test]
 fn requests_that_are_none() {
     let rest = "--from deploy/web -n shop --file mesh.yaml";
-    fails(&format!("http:///x {rest}"), 1, &["is no URL"]);
+    fails(&format!("http:///x {rest}"), 1, &["`http:///x`"]);
     fails(&format!("ftp://catalog/ {rest}"), 1, &["http://"]);
     fails(&format!("tcp://db {rest}"), 1, &["needs a port"]);
     fails(&format!("http://catalog/ GET {rest}"), 1, &["the method comes first"]);

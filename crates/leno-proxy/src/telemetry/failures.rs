@@ -110,7 +110,7 @@ fn size(one: &Remembered) -> usize {
         [&r.source, &r.destination].into_iter().flat_map(|p| [&p.namespace, &p.pod, &p.kind, &p.workload, &p.address]);
     let own = [&r.request_id, &r.service, &r.method, &r.authority, &r.path, &r.reason, &r.words, &r.flags, &r.route];
     let texts = ends.chain(own).chain([&one.detail, &one.dialled, &one.cluster]);
-    std::mem::size_of::<Remembered>() + texts.map(String::len).sum::<usize>()
+    size_of::<Remembered>() + texts.map(String::len).sum::<usize>()
 }
 
 /// The words of a failure name objects and addresses. Should an error ever quote a path, its query is not kept either.
