@@ -48,5 +48,5 @@ fn requests_that_are_none() {
 fn files_and_meshes_that_are_not_there() {
     fails("http://catalog/ --from deploy/web -n shop --file none.yaml", 1, &["none.yaml"]);
     fails("http://catalog/ --from deploy/web -n shop --file bad.yaml", 1, &["bad.yaml:"]);
-    fails("http://catalog/ --from deploy/web -n shop", 1, &["no mesh runs on this machine"]);
+    fails("http://catalog/ --from deploy/web -n shop", 1, &["leno local up"]);
 }
