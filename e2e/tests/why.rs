@@ -42,10 +42,6 @@ spec:
   - match: [{uri: {prefix: /bad}}]
     rewrite: {authority: 'not a host'}
     route: [{destination: {host: echo, subset: v1}}]
-  - match: [{uri: {prefix: /zero}}]
-    route:
-    - {destination: {host: echo, subset: v1}, weight: 0}
-    - {destination: {host: echo, subset: v2}, weight: 0}
   - match: [{uri: {prefix: /empty}}]
     route: [{destination: {host: empty}}]
   - match: [{uri: {prefix: /cors}}]
@@ -72,7 +68,6 @@ const REQUESTS: &[(&str, &[&str])] = &[
     ("web.shop", &["GET", "http://echo/abort"]),
     ("web.shop", &["GET", "http://echo/late"]),
     ("web.shop", &["GET", "http://echo/bad"]),
-    ("web.shop", &["GET", "http://echo/zero"]),
     ("web.shop", &["GET", "http://echo/empty"]),
     ("web.shop", &["GET", "http://echo/unmatched"]),
     ("web.shop", &["GET", "http://echo/in"]),

@@ -95,7 +95,7 @@ pub fn cases() -> Vec<Case> {
         ),
         case(
             "AUDIT decides nothing",
-            &with("n", "AUDIT", "  rules: [{}]\n"),
+            &with("note", "AUDIT", "  rules: [{}]\n"),
             WEB,
             "answered",
             -1,

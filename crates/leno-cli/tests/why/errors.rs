@@ -35,7 +35,7 @@ fn names_that_nobody_has() {
 #[test]
 fn requests_that_are_none() {
     let rest = "--from deploy/web -n shop --file mesh.yaml";
-    fails(&format!("http:///x {rest}"), 1, &["is no URL"]);
+    fails(&format!("http:///x {rest}"), 1, &["`http:///x`"]);
     fails(&format!("ftp://catalog/ {rest}"), 1, &["http://"]);
     fails(&format!("tcp://db {rest}"), 1, &["needs a port"]);
     fails(&format!("http://catalog/ GET {rest}"), 1, &["the method comes first"]);
@@ -48,5 +48,5 @@ fn requests_that_are_none() {
 fn files_and_meshes_that_are_not_there() {
     fails("http://catalog/ --from deploy/web -n shop --file none.yaml", 1, &["none.yaml"]);
     fails("http://catalog/ --from deploy/web -n shop --file bad.yaml", 1, &["bad.yaml:"]);
-    fails("http://catalog/ --from deploy/web -n shop", 1, &["no mesh runs on this machine"]);
+    fails("http://catalog/ --from deploy/web -n shop", 1, &["leno local up"]);
 }

@@ -236,12 +236,12 @@ fn weights() -> Vec<Case> {
             &["75 % (weight 3)", "25 % (weight 1)"],
         ),
         case(
-            "all weights 0",
+            "a rule that is refused is not in force",
             &format!("{subsets}{}", weighted(0, 0)),
             WEB,
-            "no_healthy_upstream",
-            503,
-            &["all weights of the rule are 0"],
+            "answered",
+            -1,
+            &["no route rule speaks of the service"],
         ),
         case(
             "one destination takes all",

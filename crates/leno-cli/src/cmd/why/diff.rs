@@ -99,6 +99,7 @@ fn compare(args: &Args, now: &Mesh, then: &Mesh, kinds: Vec<Kind>) -> anyhow::Re
             None => Some(now.caller(from(args)?, &args.namespace)?),
         };
         let before = caller.map(|c| one(now, c, &kind.question));
+        let before = if kind.pod.is_none() { before.transpose()?.map(Ok) } else { before };
         let Some((caller, Ok(before))) = caller.zip(before) else {
             report.unknown += 1;
             continue;
