@@ -40,7 +40,7 @@ spec:
     fault: {delay: {percentage: {value: 100}, fixedDelay: 600ms}}
     route: [{destination: {host: echo, subset: v1}}]
   - match: [{uri: {prefix: /bad}}]
-    rewrite: {authority: 'not a host'}
+    rewrite: {uri: '/a b'}
     route: [{destination: {host: echo, subset: v1}}]
   - match: [{uri: {prefix: /empty}}]
     route: [{destination: {host: empty}}]

@@ -79,10 +79,10 @@ pub(crate) struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  leno why GET http://catalog/items --from deploy/web -n shop
+  leno why GET http://catalog:8080/items --from deploy/web -n shop
   leno why POST http://pay.shop:8080/charge --from deploy/cart -n shop -H 'x-user: jason'
   leno why tcp://db:5432 --from deploy/cart -n shop -o json
-  leno why http://catalog/ --from deploy/web -n shop --file samples/istio my-canary.yaml
+  leno why http://catalog:8080/ --from deploy/web -n shop --file samples/istio my-canary.yaml
   leno why --last-failure svc/catalog.shop
   leno why --request-id 6f0b3a52-0c3e-4a0f-9a52-3f2f7c0b6c11
   leno why --diff my-canary.yaml --for 30s";

@@ -104,11 +104,8 @@ fn by_itself() -> Vec<Case> {
             &["path /v2/7, authority inner"],
         ),
         case(
-            "a rewrite that makes no authority",
-            &virtual_service(
-                "catalog",
-                "  - rewrite: {authority: 'not a host'}\n    route: [{destination: {host: catalog}}]\n",
-            ),
+            "a rewrite that makes no path",
+            &virtual_service("catalog", "  - rewrite: {uri: '/a b'}\n    route: [{destination: {host: catalog}}]\n"),
             WEB,
             "client_protocol",
             400,

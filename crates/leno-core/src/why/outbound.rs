@@ -196,9 +196,9 @@ impl Walk<'_> {
                     None => "no service, so no rule".to_owned(),
                 };
                 self.step(Step::new("route", says));
-                return self.to_address(dialled);
+                return self.at_address(dialled);
             }
-            Dialled::Outside | Dialled::Itself => return self.to_address(dialled),
+            Dialled::Outside | Dialled::Itself => return self.at_address(dialled),
         };
         let table = view.routes.clone();
         let rule = self.choose(table.as_deref(), port)?;
@@ -400,7 +400,9 @@ impl Walk<'_> {
             let authority = rewrite.authority.as_deref();
             let named = authority.map(|a| format!(", authority {a}")).unwrap_or_default();
             self.step(Step::new("rewrite", format!("path {path}{named}")).by(Some(origin), rule.line));
-            if !self.known.is_target(&path, authority) {
+            // HTTP/1.1 has its authority in a header, where nobody reads it.
+            let read = authority.filter(|_| self.asked.spoken == Spoken::Http2);
+            if !self.known.is_target(&path, read) {
                 return Err(Failure::of(Reason::ClientProtocol, "a rewrite made an invalid path or authority"));
             }
             self.asked.path = path;
@@ -435,7 +437,7 @@ impl Walk<'_> {
 
     fn opaque(&mut self, dialled: &Dialled) -> Result<(), Failure> {
         self.trace.retry = Retrying { attempts: CONNECT_TRIES - 1, connect: true, ..Retrying::default() };
-        let Dialled::Service(view, port) = dialled else { return self.to_address(dialled) };
+        let Dialled::Service(view, port) = dialled else { return self.at_address(dialled) };
         let viewer = Arc::clone(&self.caller.viewer);
         let facts = ConnectionFacts {
             port: *port,
@@ -479,7 +481,7 @@ impl Walk<'_> {
         self.weighted(backends, *port, &target).map_err(|f| Failure { status: 0, ..f })
     }
 
-    fn to_address(&mut self, dialled: &Dialled) -> Result<(), Failure> {
+    fn at_address(&mut self, dialled: &Dialled) -> Result<(), Failure> {
         let http = self.asked.spoken.is_http();
         if http {
             self.time_and_retries(None, None);

@@ -1,5 +1,7 @@
 //! The answer for people: a line for each decision, and at the end what would come back. Fits 80 columns.
 
+use std::collections::BTreeSet;
+
 use leno_core::why::words::percent;
 use leno_core::why::{Branch, Candidate, Outcome, State, Step};
 
@@ -9,7 +11,7 @@ use crate::table::{Look, Screen};
 /// The answer as text. `wide`: nothing is folded, every pod is shown.
 pub(super) fn text(answer: &Answer<'_>, screen: &Screen, wide: bool) -> String {
     let width = if wide { usize::MAX } else { screen.width.unwrap_or(usize::MAX).max(NARROWEST) };
-    let mut page = Page { out: String::new(), screen, width, wide };
+    let mut page = Page { out: String::new(), screen, width, wide, named: BTreeSet::new(), told: Vec::new() };
     page.head(answer);
     for step in &answer.trace.steps {
         page.step(step, "");
@@ -27,6 +29,10 @@ struct Page<'s> {
     screen: &'s Screen,
     width: usize,
     wide: bool,
+    /// Places that were named already.
+    named: BTreeSet<String>,
+    /// Decisions about the pods that were told last, to be told once where those of the next ones are alike.
+    told: Vec<Step>,
 }
 
 impl Page<'_> {
@@ -44,7 +50,9 @@ impl Page<'_> {
 
     fn step(&mut self, step: &Step, indent: &str) {
         let look = if step.stops { Look::Bad } else { Look::Plain };
-        self.item(&format!("{indent}{}", step.what), &step.says, &place(step), look);
+        let place = place(step);
+        let place = if self.wide || self.named.insert(place.clone()) { place } else { String::new() };
+        self.item(&format!("{indent}{}", step.what), &step.says, &place, look);
         for more in &step.more {
             self.line(more, COLUMN + 2, Look::Faint);
         }
@@ -96,14 +104,17 @@ impl Page<'_> {
             if first.share <= 0.0 {
                 continue;
             }
-            for step in &first.steps {
-                self.step(step, indent);
+            let callee = first.inbound.iter().flat_map(|i| &i.steps);
+            let steps: Vec<Step> = first.steps.iter().chain(callee).cloned().collect();
+            if !self.wide && steps == self.told {
+                self.line("mutual TLS and policies as above", COLUMN, Look::Faint);
+                continue;
             }
-            if let Some(inbound) = &first.inbound {
-                for step in &inbound.steps {
-                    self.step(step, &format!("{indent}> "));
-                }
+            for (at, step) in steps.iter().enumerate() {
+                let indent = if at < first.steps.len() { indent.to_owned() } else { format!("{indent}> ") };
+                self.step(step, &indent);
             }
+            self.told = steps;
         }
     }
 

@@ -1,5 +1,6 @@
 //! Requests that failed lately, as the sidecars remember them, and what would become of the same request now.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,6 +12,7 @@ use leno_viz::model::{Kind, Resource};
 use serde::Serialize;
 
 use super::mesh::Mesh;
+use super::question::Question;
 use super::{Answer, Args, judge, name_of, print};
 use crate::access::{self, Access};
 use crate::cmd::Output;
@@ -131,6 +133,10 @@ fn again(mesh: &Mesh, running: &dyn Access, failure: &Remembered) -> anyhow::Res
     let request = &failure.request;
     let Some(caller) = mesh.world.pods().get(&request.source.namespace, &request.source.pod) else { return Ok(None) };
     let Ok(dialled) = failure.dialled.parse() else { return Ok(None) };
+    // What the callee saw was dialled by the caller's sidecar; the application dialled what it named.
+    let named = Question::of(&request.method, &request.authority, &request.path).filter(|_| request.inbound);
+    let named = named.and_then(|q| Some(SocketAddr::new(mesh.resolve(&q, caller).ok()?.address, q.port)));
+    let dialled = named.unwrap_or(dialled);
     let client = caller.facts.ips.first().copied();
     let asked = Asked {
         method: request.method.clone(),
@@ -172,7 +178,11 @@ fn text(found: &[Seen], now: Option<&Answer<'_>>, wide: bool) -> String {
             format!("{} in {:.1} ms, {}", r.attempts, r.latency_ms, if r.secured { "mutual TLS" } else { "plaintext" }),
         );
         let status = if r.status == 0 { "no answer".to_owned() } else { r.status.to_string() };
-        let words = if r.words.is_empty() { r.reason.clone() } else { r.words.clone() };
+        let words = match r.reason.as_str() {
+            "via_upstream" => "the application's own answer".to_owned(),
+            reason if r.words.is_empty() => reason.to_owned(),
+            _ => r.words.clone(),
+        };
         let detail = if seen.failure.detail.is_empty() { String::new() } else { format!(": {}", seen.failure.detail) };
         item("=>", format!("{status}: {words}{detail} ({})", r.flags));
     }

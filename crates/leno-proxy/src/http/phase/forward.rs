@@ -51,6 +51,10 @@ pub async fn to_service(
     tunnel: bool,
 ) -> Result<Forwarded, Reply> {
     let Some(cluster) = &chosen.cluster else { return Err(Reply::new(Reason::ClusterNotFound, "")) };
+    // Delayed by a fault rule for longer than it has: it must not win against the clock.
+    if left(exchange.deadline).is_some_and(|left| left.is_zero()) {
+        return Err(Reply::new(Reason::Timeout, "before it was sent"));
+    }
     cluster.deposit();
     let exclusive = head.version != Version::HTTP_2;
     let admitted = match left(exchange.deadline) {
