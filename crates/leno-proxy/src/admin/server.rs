@@ -10,7 +10,8 @@ use http::{HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use leno_core::id::SpiffeId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,6 +26,10 @@ use crate::tls;
 const CONNECTIONS: usize = 64;
 /// A client that sends no request for so long is cut, so that idle ones cannot take all connections.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What is read at a time.
+const BUFFER: usize = 16 * 1024;
+/// Questions at a time on one connection.
+const STREAMS: u32 = 16;
 /// First byte of a TLS handshake record.
 const HANDSHAKE: u8 = 22;
 
@@ -63,7 +68,7 @@ pub(super) enum Takes {
 pub(super) async fn run<P, F>(listener: TcpListener, takes: Takes, app: Arc<App>, page: P)
 where
     P: Fn(Arc<App>, Ask) -> F + Copy + Send + 'static,
-    F: Future<Output = Response<Body>> + Send,
+    F: Future<Output = Response<Body>> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
@@ -98,7 +103,7 @@ async fn begins_tls(stream: &TcpStream) -> bool {
 async fn secured<P, F>(stream: TcpStream, peer: SocketAddr, app: Arc<App>, page: P)
 where
     P: Fn(Arc<App>, Ask) -> F + Copy + Send + 'static,
-    F: Future<Output = Response<Body>> + Send,
+    F: Future<Output = Response<Body>> + Send + 'static,
 {
     let Some(config) = app.identity.server_tls() else {
         tracing::debug!(%peer, "TLS on an admin port before there is a certificate");
@@ -114,8 +119,9 @@ async fn serve<S, P, F>(stream: S, (peer, caller): (SocketAddr, Option<SpiffeId>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     P: Fn(Arc<App>, Ask) -> F + Copy + Send + 'static,
-    F: Future<Output = Response<Body>> + Send,
+    F: Future<Output = Response<Body>> + Send + 'static,
 {
+    let secured = caller.is_some();
     let answer = service_fn(move |request: Request<Incoming>| {
         let ask = Ask {
             method: request.method().clone(),
@@ -136,12 +142,21 @@ where
             Ok::<_, Infallible>(response)
         }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), answer);
-    if let Err(e) = connection.await {
+    let done = if secured {
+        // A sidecar multiplexes what its pod asks, so it may come by HTTP/2.
+        let mut both = auto::Builder::new(TokioExecutor::new());
+        both.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(BUFFER);
+        both.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
+        both.serve_connection(TokioIo::new(stream), answer).await.map_err(|e| e.to_string())
+    } else {
+        let plain = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
+            .max_buf_size(BUFFER)
+            .serve_connection(TokioIo::new(stream), answer);
+        plain.await.map_err(|e| e.to_string())
+    };
+    if let Err(e) = done {
         tracing::debug!(%peer, "an admin connection ended: {e}");
     }
 }
