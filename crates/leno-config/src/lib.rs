@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod diagnostic;
+pub mod gateway;
 mod istio;
 pub mod k8s;
 pub mod lower;

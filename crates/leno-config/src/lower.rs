@@ -11,6 +11,7 @@ use leno_core::model::{
 };
 
 use crate::diagnostic::Diagnostic;
+use crate::gateway::{self, MeshRoute};
 use crate::istio::{authorization_policy, destination_rule, peer_authentication, telemetry, virtual_service};
 use crate::object::Object;
 use crate::{mesh, smi};
@@ -61,6 +62,8 @@ pub enum Lowered {
         /// Hosts and their tables.
         tables: Vec<(ServiceId, RouteTable)>,
     },
+    /// A route of the Gateway API for services, to be joined with the others: see [`crate::gateway::tables`].
+    MeshRoute(MeshRoute),
     /// A destination rule.
     DestinationRule {
         /// The services it is for.
@@ -220,6 +223,8 @@ pub fn lower(object: &Object, context: &LowerContext) -> Result<(Vec<Lowered>, V
         ("security.istio.io", "AuthorizationPolicy") => authorization_policy::lower(object),
         ("telemetry.istio.io", "Telemetry") => telemetry::lower(object),
         ("split.smi-spec.io", "TrafficSplit") => smi::lower(object),
+        (gateway::GROUP, "HTTPRoute") => gateway::lower_http(object),
+        (gateway::GROUP, "GRPCRoute") => gateway::lower_grpc(object),
         _ => Ok((Vec::new(), Vec::new())),
     }
 }
@@ -241,4 +246,6 @@ const LOWERED: &[(&str, &str)] = &[
     ("security.istio.io", "AuthorizationPolicy"),
     ("telemetry.istio.io", "Telemetry"),
     ("split.smi-spec.io", "TrafficSplit"),
+    (gateway::GROUP, "HTTPRoute"),
+    (gateway::GROUP, "GRPCRoute"),
 ];

@@ -54,7 +54,8 @@ fn as_declared(world: &World, spec: &ServiceSpec, port: &ServicePort) -> Service
 }
 
 fn routes(world: &World, id: &ServiceId) -> Option<Routes> {
-    let tables: Vec<_> = world.routes(id).iter().map(|t| (*t.table).clone()).collect();
+    let mut tables: Vec<_> = world.routes(id).iter().map(|t| (*t.table).clone()).collect();
+    tables.extend(world.mesh_tables(id));
     (!tables.is_empty()).then(|| Routes { service: id.clone(), tables })
 }
 

@@ -4,6 +4,7 @@
 //! and notes which wire resources a change may touch. Touching too much costs time; touching too little would be a bug,
 //! which the property test of [`crate::build`] looks for.
 
+mod mesh_routes;
 mod pods;
 mod services;
 mod touched;
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use leno_config::gateway::ParentVerdict;
 use leno_config::{Lowered, RuleHosts, ServiceSpec};
 use leno_core::decide::protocol::names_port;
 use leno_core::id::ServiceId;
@@ -21,6 +23,7 @@ use leno_core::model::{
 };
 use leno_xds::wire::ResourceName;
 
+use mesh_routes::MeshRoutes;
 pub use pods::Pod;
 use pods::Pods;
 use services::Services;
@@ -86,6 +89,7 @@ pub struct World {
     services: Services,
     pods: Pods,
     routes: HashMap<ServiceId, Vec<RankedTable>>,
+    mesh_routes: MeshRoutes,
     rules: HashMap<ServiceId, Vec<RankedRule>>,
     /// Rules for every host that ends so: the longest suffix first.
     wide_rules: Vec<(RuleHosts, RankedRule)>,
@@ -109,6 +113,7 @@ impl World {
             services: Services::default(),
             pods: Pods::default(),
             routes: HashMap::new(),
+            mesh_routes: MeshRoutes::default(),
             rules: HashMap::new(),
             wide_rules: Vec::new(),
             policies: BTreeMap::new(),
@@ -186,7 +191,7 @@ impl World {
             names.push(ResourceName::service(id));
             names.push(ResourceName::endpoints(id));
         }
-        names.extend(self.routes.keys().map(ResourceName::routes));
+        names.extend(self.routes.keys().chain(self.mesh_routes.parents()).map(ResourceName::routes));
         names.extend(self.services.vips().chain(self.pods.ips()).map(ResourceName::address));
         names.extend(self.policies.keys().map(|ns| ResourceName::policies(ns)));
         names.sort_unstable();
@@ -217,6 +222,21 @@ impl World {
     #[must_use]
     pub fn routes(&self, service: &ServiceId) -> &[RankedTable] {
         self.routes.get(service).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Tables that the Gateway API's routes make for a service; they go after those of [`Self::routes`].
+    #[must_use]
+    pub fn mesh_tables(&self, service: &ServiceId) -> Vec<RouteTable> {
+        self.mesh_routes.tables(service, &self.services)
+    }
+
+    /// What becomes of a route of the Gateway API, by parent; nothing for other objects.
+    #[must_use]
+    pub fn route_verdicts(&self, key: &ObjectKey) -> Vec<ParentVerdict> {
+        let pieces = self.objects.get(key).map(|p| &p[..]).unwrap_or_default();
+        let route =
+            pieces.iter().find_map(|piece| if let Lowered::MeshRoute(route) = piece { Some(route) } else { None });
+        route.map(|route| self.mesh_routes.verdicts(route, &self.services)).unwrap_or_default()
     }
 
     /// Rules for a service: those for its own host before those for a wildcard, the longest wildcard first (Istio's "most
@@ -284,6 +304,7 @@ impl World {
                     list.sort_by(|a, b| table_place(a).cmp(&table_place(b)));
                 }
             }
+            Lowered::MeshRoute(route) => self.mesh_routes.put(key, route),
             Lowered::DestinationRule { hosts, created, rule } => {
                 let ranked = RankedRule { created: *created, rule: Arc::new(rule.clone()) };
                 if let RuleHosts::Service(service) = hosts {
@@ -325,6 +346,7 @@ impl World {
                     remove_one(&mut self.routes, service, |t| t.table.origin == table.origin);
                 }
             }
+            Lowered::MeshRoute(route) => self.mesh_routes.remove(key, route),
             Lowered::DestinationRule { hosts: RuleHosts::Service(service), rule, .. } => {
                 remove_one(&mut self.rules, service, |r| r.rule.origin == rule.origin);
             }
@@ -370,11 +392,13 @@ impl World {
                 }
             }
             Lowered::Routes { .. }
+            | Lowered::MeshRoute(_)
             | Lowered::DestinationRule { .. }
             | Lowered::AuthorizationPolicy(_)
             | Lowered::Telemetry(_) => {}
             Lowered::Service(spec) => {
                 self.touched.extend(spec.vips.iter().copied().map(ResourceName::address));
+                self.touched.extend(self.mesh_routes.that_depend_on(&spec.id).map(ResourceName::routes));
                 let pods = self.pods.behind(spec, &self.services);
                 self.touch_pods(&pods);
             }
@@ -435,6 +459,7 @@ impl World {
             Lowered::Service(spec) => vec![ResourceName::service(&spec.id), ResourceName::endpoints(&spec.id)],
             Lowered::EndpointSlice(slice) => vec![ResourceName::endpoints(&slice.service)],
             Lowered::Routes { tables, .. } => tables.iter().map(|(service, _)| ResourceName::routes(service)).collect(),
+            Lowered::MeshRoute(route) => route.services().into_iter().map(ResourceName::routes).collect(),
             Lowered::DestinationRule { hosts: RuleHosts::Service(service), .. } => vec![ResourceName::service(service)],
             Lowered::DestinationRule { hosts, .. } => {
                 self.services.ids().filter(|id| hosts.includes(id)).map(ResourceName::service).collect()

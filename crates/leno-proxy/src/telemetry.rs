@@ -45,7 +45,9 @@ use series::{Registry, TcpPair};
 
 pub use exposition::Exposition;
 pub use leno_kit::process::resident_bytes;
-pub use record::{Captured, HttpVersion, PeerInfo, ReqProtocol, RequestRecord, ServiceRef, SpanRef, TcpLabels};
+pub use record::{
+    Captured, Headers, HttpVersion, PeerInfo, PolicyRef, ReqProtocol, RequestRecord, ServiceRef, SpanRef, TcpLabels,
+};
 
 /// The one sink of everything the data path reports. Cheap to clone; never blocks.
 #[derive(Clone, Debug)]
@@ -207,8 +209,14 @@ impl Telemetry {
 
     /// Requests that ended since number `from`, for a person who watches; see [`Taps`].
     #[must_use]
-    pub fn tap(&self, from: Option<u64>) -> Taps {
-        self.inner.tap.fetch(from, Instant::now())
+    pub fn tap(&self, from: Option<u64>, headers: bool) -> Taps {
+        self.inner.tap.fetch(from, headers, Instant::now())
+    }
+
+    /// Whether somebody watches headers, so that a record should have them.
+    #[must_use]
+    pub fn wants_headers(&self) -> bool {
+        self.inner.tap.wants_headers()
     }
 
     /// What failed lately.

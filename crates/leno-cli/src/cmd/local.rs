@@ -6,7 +6,7 @@ mod forward;
 mod get;
 pub(crate) mod logs;
 pub(crate) mod read;
-mod signals;
+pub(super) mod signals;
 mod status;
 mod target;
 mod up;

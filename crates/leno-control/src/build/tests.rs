@@ -3,7 +3,7 @@ mod mesh;
 
 use leno_config::{Lowered, RuleHosts};
 use leno_core::id::{Origin, SpiffeId};
-use leno_core::model::{AddressTarget, DestinationRule, MtlsMode, PeerAuthentication, RouteTable};
+use leno_core::model::{AddressTarget, DestinationRule, Labels, MtlsMode, PeerAuthentication, RouteTable};
 
 use super::*;
 use crate::world::Touched;

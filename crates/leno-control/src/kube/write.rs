@@ -4,6 +4,7 @@
 
 pub mod bundle;
 pub mod mirror;
+pub mod route_status;
 pub mod status;
 pub mod webhooks;
 

@@ -10,11 +10,11 @@ pub fn allows(cors: &Cors, origin: &str) -> bool {
     !origin.is_empty() && cors.allow_origins.iter().any(|o| o.matches(origin) || any(o))
 }
 
-/// Whether it is a preflight of an allowed origin, which the proxy answers itself. `asks_method`: it has the header
-/// `access-control-request-method`.
+/// Whether it is a preflight that the proxy answers itself: of an allowed origin, or of any where the policy says so (see
+/// [`Cors::answers_others`]). `asks_method`: it has the header `access-control-request-method`.
 #[must_use]
 pub fn answers_preflight(cors: &Cors, method: &str, asks_method: bool, origin: &str) -> bool {
-    method == "OPTIONS" && asks_method && allows(cors, origin)
+    method == "OPTIONS" && asks_method && (cors.answers_others || allows(cors, origin))
 }
 
 #[cfg(test)]

@@ -82,7 +82,9 @@ pub enum RouteDecision<'t> {
 /// The rule for a request: the first of the table that matches.
 #[must_use]
 pub fn route<'t>(table: Option<&'t RouteTable>, facts: &RequestFacts<'_>) -> RouteDecision<'t> {
-    let Some(table) = table.filter(|t| !t.http.is_empty()) else { return RouteDecision::Service };
+    let speaks =
+        |t: &&RouteTable| !t.http.is_empty() && (t.http_ports.is_empty() || t.http_ports.contains(&facts.port));
+    let Some(table) = table.filter(speaks) else { return RouteDecision::Service };
     for (index, route) in table.http.iter().enumerate() {
         if route.matches.is_empty() {
             return RouteDecision::Rule { route, index, matched: None };

@@ -57,6 +57,12 @@ fn fill(
     target: &Target,
     branch: &mut Branch,
 ) -> Result<(), Failure> {
+    if weighted.is_some_and(|w| w.invalid) {
+        branch
+            .steps
+            .push(Step::new("subset", format!("the route names {} and may not, or cannot, send there", of.service)));
+        return Err(Failure::of(Reason::InvalidBackend, of.service.to_string()));
+    }
     let view = match walk.known.service(of.service) {
         Found::Found(view) => view,
         Found::Absent => {

@@ -13,7 +13,7 @@ use crate::decide::retry::{self, Attempt, FailureKind, RetryFacts, Verdict};
 use crate::decide::route::{self as decide, ConnectionDecision, ConnectionFacts, RequestFacts, RouteDecision};
 use crate::decide::{cluster, cors};
 use crate::id::{Origin, ServiceId};
-use crate::model::route::{Abort, Fault, RetryPolicy, RouteAction, WeightedBackend};
+use crate::model::route::{Abort, Fault, HttpMatch, RetryPolicy, RouteAction, WeightedBackend};
 use crate::model::{HttpRoute, Protocol, RouteTable, Workload, WorkloadPort};
 
 /// Judges a request as the caller's sidecar does, up to what arrives at each pod that it may reach.
@@ -211,20 +211,21 @@ impl Walk<'_> {
             return Ok(());
         };
         let matched = matched.and_then(|m| rule.matches.get(m));
-        self.answers_itself(rule, port, &table.origin)?;
-        let budget = self.time_and_retries(Some(rule), Some(&table.origin));
-        self.faults(rule, budget, &table.origin);
-        if let Some(failure) = self.answers_directly(rule, port, &table.origin) {
+        let origin = rule.origin_in(table);
+        self.answers_itself(rule, port, origin)?;
+        let budget = self.time_and_retries(Some(rule), Some(origin));
+        self.faults(rule, budget, origin);
+        if let Some(failure) = self.answers_directly(rule, matched, port, origin) {
             return Err(failure);
         }
-        self.rewrite(rule, matched, &table.origin)?;
+        self.rewrite(rule, matched, origin)?;
         for mirror in &rule.mirrors {
             let says = format!(
                 "{} are copied to {}; nobody waits for the copies",
                 words::percent(mirror.percent / 100.0),
                 words::backend(&mirror.backend)
             );
-            self.step(Step::new("mirror", says).by(Some(&table.origin), rule.line));
+            self.step(Step::new("mirror", says).by(Some(origin), rule.line));
         }
         match &rule.action {
             RouteAction::Forward(backends) if !backends.is_empty() => {
@@ -277,7 +278,7 @@ impl Walk<'_> {
                     .map_or_else(|| "takes every request".to_owned(), words::conditions);
                 self.rule = Some(index);
                 let says = format!("{}: {by}", rule_name(index, route));
-                self.step(Step::new("route", says).by(Some(&table.origin), route.line).with(misses(index)));
+                self.step(Step::new("route", says).by(Some(route.origin_in(table)), route.line).with(misses(index)));
                 Ok(Some((index, matched)))
             }
         }
@@ -296,12 +297,18 @@ impl Walk<'_> {
         Err(Failure { status: 200, ..Failure::of(Reason::CorsPreflight, "") })
     }
 
-    fn answers_directly(&mut self, rule: &HttpRoute, port: u16, origin: &Origin) -> Option<Failure> {
+    fn answers_directly(
+        &mut self,
+        rule: &HttpRoute,
+        matched: Option<&HttpMatch>,
+        port: u16,
+        origin: &Origin,
+    ) -> Option<Failure> {
         match &rule.action {
             RouteAction::Forward(_) => None,
             RouteAction::Redirect(redirect) => {
                 let viewer = Arc::clone(&self.caller.viewer);
-                let location = decide::redirect_location(redirect, &request_facts(&self.asked, &viewer, port));
+                let location = decide::redirect_location(redirect, &request_facts(&self.asked, &viewer, port), matched);
                 let status = if redirect.status == 0 { 301 } else { redirect.status };
                 self.step(Step::new("route", format!("redirects to {location}")).by(Some(origin), rule.line));
                 Some(Failure { status, ..Failure::of(Reason::Redirected, location) })
@@ -361,7 +368,7 @@ impl Walk<'_> {
             || "no limit for the whole request".to_owned(),
             |b| format!("{} for the whole request, retries included", words::time(b)),
         );
-        let each = retry::try_limit(budget, policy.and_then(|p| p.per_try_timeout));
+        let each = retry::try_limit(budget, rule.and_then(HttpRoute::time_of_try));
         let each = each
             .filter(|(_, reason)| *reason == Reason::PerTryTimeout)
             .map_or_else(String::new, |(t, _)| format!("; {} for each try", words::time(t)));
@@ -387,12 +394,7 @@ impl Walk<'_> {
         budget
     }
 
-    fn rewrite(
-        &mut self,
-        rule: &HttpRoute,
-        matched: Option<&crate::model::route::HttpMatch>,
-        origin: &Origin,
-    ) -> Result<(), Failure> {
+    fn rewrite(&mut self, rule: &HttpRoute, matched: Option<&HttpMatch>, origin: &Origin) -> Result<(), Failure> {
         if let Some(rewrite) = &rule.rewrite {
             let path = decide::apply_rewrite(&self.asked.path, rewrite, matched);
             let authority = rewrite.authority.as_deref();

@@ -78,10 +78,11 @@ fn rules(values: &Values) -> Value {
 
 const READ: &[&str] = &["get", "list", "watch"];
 
-/// Kinds that the control plane follows and writes a status to.
+/// Kinds that the control plane follows and writes a status to, in the order in which the chart has them.
 const CONFIG: &[(&str, &[&str])] = &[
+    ("gateway.networking.k8s.io", &["httproutes", "grpcroutes"]),
     ("networking.istio.io", &["virtualservices", "destinationrules"]),
     ("security.istio.io", &["peerauthentications", "authorizationpolicies"]),
-    ("telemetry.istio.io", &["telemetries"]),
     ("split.smi-spec.io", &["trafficsplits"]),
+    ("telemetry.istio.io", &["telemetries"]),
 ];

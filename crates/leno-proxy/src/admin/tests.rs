@@ -1,5 +1,7 @@
 //! The four servers over real sockets, with a mesh of literal objects.
 
+mod tap;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,6 +180,7 @@ async fn the_network_reads_and_changes_nothing() {
         peer: "10.244.0.9:5555".parse().unwrap(),
         accept: None,
         agent: None,
+        caller: None,
     };
     assert_eq!(super::pages::status(&servers.app, &page).await.status(), 403, "only the pod itself may end its proxy");
 }

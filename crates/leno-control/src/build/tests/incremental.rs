@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use leno_config::gateway::RouteKind;
 use leno_config::{Lowered, RuleHosts};
 use leno_core::id::{Origin, ServiceId};
 use leno_core::model::{DestinationRule, MeshConfig, MtlsMode};
@@ -9,7 +10,7 @@ use leno_xds::snapshot::Snapshot;
 use leno_xds::wire::ResourceKind;
 use proptest::prelude::*;
 
-use super::mesh::{key, namespace as namespace_of, peer_authentication, pod, service, slice, table};
+use super::mesh::{key, mesh_route, namespace as namespace_of, peer_authentication, pod, service, slice, table};
 use crate::build::Refresher;
 use crate::world::{Touched, World};
 
@@ -56,6 +57,10 @@ fn piece() -> impl Strategy<Value = (&'static str, Lowered)> {
         }),
         (namespace(), app(), app(), 0..2_u8, 0..3_i64)
             .prop_map(|(ns, name, host, rank, created)| ("VirtualService", table(ns, name, host, rank, created))),
+        (namespace(), app(), app(), app(), any::<bool>()).prop_map(|(ns, name, parent, backend, grpc)| {
+            let kind = if grpc { RouteKind::Grpc } else { RouteKind::Http };
+            ("HTTPRoute", mesh_route(ns, name, parent, backend, kind))
+        }),
         (namespace(), app(), rule_hosts(), 0..3_i64).prop_map(|(ns, name, hosts, created)| {
             let origin = Origin { namespace: ns.to_owned(), name: name.to_owned(), ..Origin::default() };
             let rule = DestinationRule { origin, ..DestinationRule::default() };

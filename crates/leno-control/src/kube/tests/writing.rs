@@ -243,3 +243,51 @@ async fn objects_say_what_became_of_them() {
     let asked = |name| led.api.calls(&format!("PATCH {}/status", split(name)));
     assert_eq!((asked("a"), asked("b")), (1, 0));
 }
+
+#[tokio::test]
+async fn routes_say_what_became_of_them_to_each_service_and_leave_other_controllers_alone() {
+    let mut led = lead();
+    led.apply(
+        "Service",
+        "/api/v1/namespaces/shop/services/cart",
+        json!({ "metadata": {}, "spec": { "clusterIP": "10.96.0.7", "ports": [{ "name": "http", "port": 80 }] } }),
+    );
+    let path = "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/cart";
+    let parent = |name: &str| json!({ "group": "", "kind": "Service", "name": name });
+    let gateway = json!({ "name": "edge" });
+    let other = json!({ "parentRef": gateway, "controllerName": "example.com/other", "conditions": [] });
+    let stale = json!({ "parentRef": parent("gone"), "controllerName": "leno.dev/mesh-controller", "conditions": [] });
+    led.apply(
+        "HTTPRoute",
+        path,
+        json!({ "metadata": { "generation": 4 },
+            "spec": { "parentRefs": [parent("cart"), gateway, parent("nobody")],
+                "rules": [{ "backendRefs": [{ "name": "none", "port": 80 }] }] },
+            "status": { "parents": [stale, other] } }),
+    );
+    let written = led.api.until(path, |o| o["status"]["parents"].as_array().is_some_and(|p| p.len() == 3)).await;
+    let parents = written["status"]["parents"].as_array().unwrap();
+    assert_eq!(parents[0], other);
+    let said = |at: usize| {
+        let entry = &parents[at];
+        assert_eq!(entry["controllerName"], "leno.dev/mesh-controller");
+        let all = entry["conditions"].as_array().unwrap().iter();
+        let words = all.map(|c| {
+            assert_eq!(c["observedGeneration"], 4);
+            format!(
+                "{} {} {}",
+                c["type"].as_str().unwrap(),
+                c["status"].as_str().unwrap(),
+                c["reason"].as_str().unwrap()
+            )
+        });
+        (entry["parentRef"]["name"].clone(), words.collect::<Vec<_>>())
+    };
+    let unresolved = "ResolvedRefs False BackendNotFound".to_owned();
+    assert_eq!(said(1), (json!("cart"), vec!["Accepted True Accepted".to_owned(), unresolved.clone()]));
+    assert_eq!(said(2), (json!("nobody"), vec!["Accepted False NoMatchingParent".to_owned(), unresolved]));
+    // Written once: what the object says now is what it is to say.
+    led.apply("HTTPRoute", path, led.api.get(path).unwrap());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(led.api.calls(&format!("PATCH {path}/status")), 1);
+}

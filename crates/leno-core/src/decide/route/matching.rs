@@ -40,8 +40,7 @@ pub enum Miss {
 pub fn first_miss(m: &HttpMatch, facts: &RequestFacts<'_>) -> Option<Miss> {
     let holds = |condition: &Option<StringMatch>, value: &str| condition.as_ref().is_none_or(|c| c.matches(value));
     let header = |name: &str, c: &StringMatch| facts.headers.get(name).is_some_and(|v| c.matches(v));
-    let path =
-        |u: &StringMatch| if m.ignore_uri_case { u.matches_ignoring_case(facts.path) } else { u.matches(facts.path) };
+    let path = |u: &StringMatch| uri(m, u, facts.path);
     if m.port.is_some_and(|p| p != facts.port) {
         return Some(Miss::Port);
     }
@@ -72,6 +71,16 @@ pub fn first_miss(m: &HttpMatch, facts: &RequestFacts<'_>) -> Option<Miss> {
     }
     let here = m.source_namespace.as_deref().is_none_or(|ns| ns == facts.source_namespace);
     (!here).then_some(Miss::SourceNamespace)
+}
+
+fn uri(m: &HttpMatch, condition: &StringMatch, path: &str) -> bool {
+    match condition {
+        StringMatch::Prefix(prefix) if m.uri_by_element => {
+            path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
+        condition if m.ignore_uri_case => condition.matches_ignoring_case(path),
+        condition => condition.matches(path),
+    }
 }
 
 /// Clients name the port or not as they like, so a condition may name it or not too.

@@ -2,8 +2,8 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
-    ORIGIN,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use leno_core::Reason;
@@ -29,14 +29,24 @@ pub fn preflight(chosen: &Chosen, request: &Head) -> Result<(), Reply> {
         return Ok(());
     }
     let mut reply = Reply::new(Reason::CorsPreflight, "");
+    // Of an origin that is not let in the browser hears nothing that would let it go on.
+    if !cors::allows(policy, origin) {
+        return Err(reply);
+    }
     allow_origin(policy, origin, &mut reply.headers);
-    let list = |name: HeaderName, values: &[String], headers: &mut HeaderMap| {
-        if let (false, Ok(value)) = (values.is_empty(), HeaderValue::try_from(values.join(","))) {
-            headers.insert(name, value);
+    // What the browser asks for is what `*` allows: with credentials a browser takes no `*` for an answer.
+    let list = |name: HeaderName, values: &[String], asked: HeaderName, reply: &mut HeaderMap| {
+        let value = match values {
+            [] => None,
+            values if values.iter().any(|v| v == "*") => headers.get(asked).cloned(),
+            values => HeaderValue::try_from(values.join(",")).ok(),
+        };
+        if let Some(value) = value {
+            reply.insert(name, value);
         }
     };
-    list(ACCESS_CONTROL_ALLOW_METHODS, &policy.allow_methods, &mut reply.headers);
-    list(ACCESS_CONTROL_ALLOW_HEADERS, &policy.allow_headers, &mut reply.headers);
+    list(ACCESS_CONTROL_ALLOW_METHODS, &policy.allow_methods, ACCESS_CONTROL_REQUEST_METHOD, &mut reply.headers);
+    list(ACCESS_CONTROL_ALLOW_HEADERS, &policy.allow_headers, ACCESS_CONTROL_REQUEST_HEADERS, &mut reply.headers);
     if let Some(age) = policy.max_age {
         reply.headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(age.as_secs()));
     }
@@ -67,7 +77,8 @@ pub fn answer(chosen: &Chosen, from: &Outbound, request: &Head) -> Result<(), Re
     let mut reply = match &rule.action {
         RouteAction::Forward(_) => return Ok(()),
         RouteAction::Redirect(redirect) => {
-            let location = with_facts(from, request, |facts| decide::redirect_location(redirect, facts));
+            let location =
+                with_facts(from, request, |facts| decide::redirect_location(redirect, facts, chosen.matched()));
             let status = if redirect.status == 0 { 301 } else { redirect.status };
             Reply::new(Reason::Redirected, "").with_status(status).with_location(&location)
         }

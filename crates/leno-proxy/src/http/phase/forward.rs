@@ -10,7 +10,7 @@ use leno_core::Reason;
 use leno_core::decide::outlier::Outcome;
 use leno_core::decide::retry::{self, Attempt, FailureKind, NoRetry, RetryFacts, Verdict};
 use leno_core::model::Protocol;
-use leno_core::model::route::RetryPolicy;
+use leno_core::model::route::{HttpRoute, RetryPolicy};
 use leno_core::names::header;
 use tokio::time::Instant;
 
@@ -115,13 +115,13 @@ impl Tries<'_> {
         self.note(&endpoint, &outcome, took);
         let verdict = self.judge(&outcome, exchange);
         match (verdict, outcome) {
-            (Verdict::Retry { at_most }, outcome) => {
+            (Verdict::Retry { at_least, at_most }, outcome) => {
                 self.tried.push(endpoint.addr);
                 self.retry_permit = match self.cluster.admission.retry() {
                     Ok(permit) => Some(permit),
                     Err(_) => return self.conclude(exchange, outcome, NoRetry::OverBudget, took, busy),
                 };
-                Ok(Step::Again(retry::jittered(at_most, rand::random())))
+                Ok(Step::Again(at_least.max(retry::jittered(at_most, rand::random()))))
             }
             (Verdict::No(why), outcome) => self.conclude(exchange, outcome, why, took, busy),
         }
@@ -144,7 +144,8 @@ impl Tries<'_> {
         let (request, wire) = shape(self.from, self.cluster, endpoint, request, authority, self.tunnel, attempt);
         let limits = self.cluster.set().limits.clone();
         let sending = endpoint.send(self.cluster.dialer(), request, wire, &limits);
-        let limit = retry::try_limit(left(exchange.deadline), self.policy.and_then(|p| p.per_try_timeout));
+        let each = self.chosen.rule().and_then(HttpRoute::time_of_try);
+        let limit = retry::try_limit(left(exchange.deadline), each);
         let Some((limit, reason)) = limit else { return sending.await };
         tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| Err(timed_out(reason, limit, endpoint.addr)))
     }

@@ -100,6 +100,9 @@ pub async fn choose(from: &Outbound, exchange: &mut Exchange, request: &Head) ->
     if let Some(rule) = chosen.rule() {
         exchange.record.route_name = from.routes.name(rule);
     }
+    if let Some(broken) = chosen.backend().filter(|b| b.invalid) {
+        return Err(Reply::new(Reason::InvalidBackend, broken.backend.service.to_string()));
+    }
     match chosen.backend().map(|b| b.backend.clone()) {
         Some(backend) => {
             let dialled = from.port();
