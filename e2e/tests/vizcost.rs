@@ -45,8 +45,8 @@ fn what_observation_costs_a_sidecar() {
     mesh.wait(Duration::from_secs(20), "leno-viz is back", |m| m.leno(&["viz", "stat", "ns"]).status.success());
     let dashboard = Dashboard::open(&mesh);
     let tapped = |ask: &str, what: &str| {
+        let stop = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let stop = std::sync::atomic::AtomicBool::new(false);
             scope.spawn(|| {
                 while !stop.load(std::sync::atomic::Ordering::Relaxed) {
                     let _ = dashboard.lines(ask, Duration::from_secs(2));

@@ -4,7 +4,8 @@ use crate::harness::{Case, case, mtls, policy, virtual_service};
 
 const WEB: &str = "GET http://catalog/items --from deploy/web -n shop";
 
-pub fn cases() -> Vec<Case> {
+#[expect(clippy::too_many_lines, reason = "a table")]
+pub(crate) fn cases() -> Vec<Case> {
     let select = "  selector: {matchLabels: {app: catalog}}\n";
     let with = |name: &str, action: &str, rules: &str| policy(name, &format!("{select}  action: {action}\n{rules}"));
     vec![

@@ -7,7 +7,7 @@ const STRICT: &str = "  mtls: {mode: STRICT}\n";
 
 const REGISTRY_ONLY: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |\n    outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n";
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     [addresses(), protocols(), security(), balance()].concat()
 }
 

@@ -7,21 +7,21 @@ use serde_json::Value;
 
 /// A request to a mesh.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub(crate) struct Case {
     /// What it is about.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Objects beside [`SHOP`].
-    pub yaml: String,
+    pub(crate) yaml: String,
     /// The command's words: `GET http://… --from …`.
-    pub ask: &'static str,
+    pub(crate) ask: &'static str,
     /// `(reason, status, share in percent)`; status -1: the application's, 0: the connection is closed.
-    pub ends: Vec<(&'static str, i64, f64)>,
+    pub(crate) ends: Vec<(&'static str, i64, f64)>,
     /// What the text must say.
-    pub says: Vec<&'static str>,
+    pub(crate) says: Vec<&'static str>,
 }
 
 /// A case that ends in one way.
-pub fn case(
+pub(crate) fn case(
     name: &'static str,
     yaml: &str,
     ask: &'static str,
@@ -33,7 +33,7 @@ pub fn case(
 }
 
 /// A case that ends in several.
-pub fn split(
+pub(crate) fn split(
     name: &'static str,
     yaml: &str,
     ask: &'static str,
@@ -44,7 +44,7 @@ pub fn split(
 }
 
 /// Runs a case.
-pub fn run(case: &Case) -> Result<(), String> {
+pub(crate) fn run(case: &Case) -> Result<(), String> {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("mesh.yaml"), shop()).expect("a file");
     std::fs::write(folder.path().join("case.yaml"), &case.yaml).expect("a file");
@@ -83,7 +83,7 @@ pub fn run(case: &Case) -> Result<(), String> {
 }
 
 /// Runs `leno why WORDS`.
-pub fn leno(folder: &Path, words: &str) -> Output {
+pub(crate) fn leno(folder: &Path, words: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_leno"));
     command.current_dir(folder).arg("why").args(words.split(' ').map(|w| w.replace('_', " "))).env("HOME", folder);
     command.env_remove("KUBECONFIG").env_remove("KUBERNETES_SERVICE_HOST").env("LENO_STATE", folder.join("none"));
@@ -109,7 +109,7 @@ fn service(namespace: &str, name: &str, ports: &str) -> String {
 }
 
 /// `shop` is meshed, `out` is not; catalog has two versions, `empty` no pods, `db` is opaque.
-pub fn shop() -> String {
+pub(crate) fn shop() -> String {
     let mut yaml = String::new();
     yaml.push_str("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {istio-injection: enabled}}\n---\n");
     yaml.push_str("apiVersion: v1\nkind: Namespace\nmetadata: {name: out}\n---\n");
@@ -136,32 +136,33 @@ pub fn shop() -> String {
 }
 
 /// A `VirtualService` of the shop, by its `http` rules.
-pub fn virtual_service(host: &str, http: &str) -> String {
+pub(crate) fn virtual_service(host: &str, http: &str) -> String {
     format!(
         "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {host}, namespace: shop}}\nspec:\n  hosts: [{host}]\n  http:\n{http}---\n"
     )
 }
 
 /// A `DestinationRule` of the shop.
-pub fn destination_rule(host: &str, spec: &str) -> String {
+pub(crate) fn destination_rule(host: &str, spec: &str) -> String {
     format!(
         "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: {host}, namespace: shop}}\nspec:\n  host: {host}\n{spec}---\n"
     )
 }
 
 /// An `AuthorizationPolicy` of the shop.
-pub fn policy(name: &str, spec: &str) -> String {
+pub(crate) fn policy(name: &str, spec: &str) -> String {
     format!(
         "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: {name}, namespace: shop}}\nspec:\n{spec}---\n"
     )
 }
 
 /// A `PeerAuthentication` with this mode.
-pub fn mtls(namespace: &str, name: &str, spec: &str) -> String {
+pub(crate) fn mtls(namespace: &str, name: &str, spec: &str) -> String {
     format!(
         "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec:\n{spec}---\n"
     )
 }
 
 /// Subsets v1 and v2 of catalog.
-pub const SUBSETS: &str = "  subsets:\n  - {name: v1, labels: {version: v1}}\n  - {name: v2, labels: {version: v2}}\n";
+pub(crate) const SUBSETS: &str =
+    "  subsets:\n  - {name: v1, labels: {version: v1}}\n  - {name: v2, labels: {version: v2}}\n";

@@ -8,7 +8,7 @@ fn to_v2() -> String {
     "  - route: [{destination: {host: catalog, subset: v2}}]\n".to_owned()
 }
 
-pub fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     [matching(), by_itself(), faults_and_time(), weights()].concat()
 }
 
@@ -200,6 +200,7 @@ fn faults_and_time() -> Vec<Case> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn weights() -> Vec<Case> {
     let subsets = destination_rule("catalog", SUBSETS);
     let weighted = |a: u32, b: u32| {

@@ -106,7 +106,7 @@ fn table(
     let oldest = ports.values().flatten().filter(|r| r.origin.namespace == namespace).min_by_key(|r| age(r))?;
     let mut entries = entries(ports);
     // Stable: what ties stays in the order of age, then of rules, then of matches.
-    entries.sort_by(|a, b| b.precedence.cmp(&a.precedence));
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.precedence));
     let mut http: Vec<HttpRoute> = Vec::new();
     let mut last: Option<(*const MeshRoute, usize)> = None;
     for entry in &entries {

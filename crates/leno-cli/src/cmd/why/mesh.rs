@@ -175,15 +175,15 @@ impl Mesh {
         if host == "localhost" {
             return Ok(Target { address: IpAddr::from([127, 0, 0, 1]), says: String::new() });
         }
-        self.resolve_name(host, &caller.facts.namespace, question.port, ALIASES)
+        self.resolve_name(host, &caller.facts.namespace, ALIASES)
     }
 
-    fn resolve_name(&self, host: &str, namespace: &str, port: u16, aliases: usize) -> anyhow::Result<Target> {
+    fn resolve_name(&self, host: &str, namespace: &str, aliases: usize) -> anyhow::Result<Target> {
         let id = ServiceId::from_host(host, namespace);
         if let Some(spec) = id.as_ref().and_then(|id| self.world.services().get(id)) {
             return match (&spec.kind, spec.vips.first()) {
                 (ServiceKind::ExternalName(alias), _) if aliases > 0 => {
-                    let found = self.resolve_name(alias, namespace, port, aliases - 1)?;
+                    let found = self.resolve_name(alias, namespace, aliases - 1)?;
                     let says = format!("{} is an alias of {alias}{}", spec.id, also(&found.says));
                     Ok(Target { says, ..found })
                 }
