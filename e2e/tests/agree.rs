@@ -2,6 +2,8 @@
 //! service with a canary, a slow route and a failing route. A minute; `LENO_AGREE_SECONDS=600` for ten.
 
 use std::collections::BTreeMap;
+use std::process::Child;
+use std::time::Duration;
 
 use leno_e2e::{Dashboard, Mesh, Namespace, client, echo_app, figure, service};
 use serde_json::Value;
@@ -55,22 +57,32 @@ fn all_figures_agree_with_the_load_generator() {
     // The machine is small, and a neighbour's burst moves the generator's own clock: one quiet run of three is asked for.
     for last in [false, false, true] {
         let before = counted(&mesh);
-        let reports = load(&mesh, seconds);
-        let check = Check { mesh: &mesh, dashboard: &dashboard, seconds, last, agree: true };
-        if check.all(&reports, &before) {
+        let running = start(&mesh, seconds + AFTER);
+        // Looked at while the load goes on, over a time in which it always did.
+        std::thread::sleep(Duration::from_secs(seconds));
+        let seen = Seen::now(&mesh, &dashboard, seconds.saturating_sub(START).max(10));
+        let reports = reports(running);
+        // What ended last has been counted by then.
+        std::thread::sleep(Duration::from_secs(1));
+        let after = counted(&mesh);
+        if (Check { last, agree: true }).all(&reports, &seen, &before, &after) {
             return;
         }
     }
 }
 
-/// What the generator says of each way.
-fn load(mesh: &Mesh, seconds: u64) -> BTreeMap<&'static str, Value> {
+/// Seconds that the load goes on after it was looked at.
+const AFTER: u64 = 5;
+/// Seconds of its beginning that are left out.
+const START: u64 = 8;
+
+/// The load of each way.
+fn start(mesh: &Mesh, seconds: u64) -> Vec<(&'static str, Child)> {
     let fortio = std::env::var("LENO_FORTIO").unwrap_or_else(|_| {
         format!("{}/.cache/leno/bin/fortio", std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned()))
     });
     let length = format!("{seconds}s");
-    let running: Vec<_> = WAYS
-        .iter()
+    WAYS.iter()
         .map(|(name, rps, path)| {
             let (url, way) = (format!("http://echo.myapp:8080{path}"), format!("x-way: {name}"));
             let command = [
@@ -96,8 +108,12 @@ fn load(mesh: &Mesh, seconds: u64) -> BTreeMap<&'static str, Value> {
             ];
             (*name, mesh.exec_background("myapp", "deploy/web", &command))
         })
-        .collect();
-    let report = |(name, child): (&'static str, std::process::Child)| {
+        .collect()
+}
+
+/// What the generator says of each way.
+fn reports(running: Vec<(&'static str, Child)>) -> BTreeMap<&'static str, Value> {
+    let report = |(name, child): (&'static str, Child)| {
         let out = child.wait_with_output().expect("fortio's end");
         let report = serde_json::from_slice(&out.stdout);
         (name, report.unwrap_or_else(|e| panic!("fortio printed no JSON ({e}): {}", leno_e2e::text(&out))))
@@ -119,41 +135,54 @@ fn counted(mesh: &Mesh) -> BTreeMap<String, f64> {
     found
 }
 
-struct Check<'m> {
-    mesh: &'m Mesh,
-    dashboard: &'m Dashboard,
-    seconds: u64,
+/// What leno-viz says.
+struct Seen {
+    routes: Value,
+    stat: Value,
+    graph: Value,
+}
+
+impl Seen {
+    fn now(mesh: &Mesh, dashboard: &Dashboard, seconds: u64) -> Self {
+        let window = format!("{seconds}s");
+        let json = |words: &[&str]| -> Value {
+            let words = [words, &["-n", "myapp", "-t", &window, "-o", "json"]].concat();
+            serde_json::from_str(&mesh.ok(&words)).expect("JSON")
+        };
+        let (routes, stat) = (json(&["viz", "routes", "svc/echo"]), json(&["viz", "stat", "svc/echo"]));
+        let (_, graph) = dashboard.get(&format!("topology?namespace=myapp&window={window}"));
+        Self { routes, stat, graph }
+    }
+}
+
+struct Check {
     last: bool,
     agree: bool,
 }
 
-impl Check<'_> {
-    fn all(mut self, reports: &BTreeMap<&'static str, Value>, before: &BTreeMap<String, f64>) -> bool {
-        // Sidecars are asked every second here: the last step is in by then. Half of the first and last seconds is left out.
-        std::thread::sleep(std::time::Duration::from_millis(1500));
-        let after = counted(self.mesh);
-        let window = format!("{}s", self.seconds.saturating_sub(4).max(10));
-        let json = |words: &[&str]| -> Value {
-            let words = [words, &["-n", "myapp", "-t", &window, "-o", "json"]].concat();
-            serde_json::from_str(&self.mesh.ok(&words)).expect("JSON")
-        };
-        let (routes, stat) = (json(&["viz", "routes", "svc/echo"]), json(&["viz", "stat", "svc/echo"]));
-        let (_, graph) = self.dashboard.get(&format!("topology?namespace=myapp&window={window}"));
-
+impl Check {
+    fn all(
+        mut self,
+        reports: &BTreeMap<&'static str, Value>,
+        seen: &Seen,
+        before: &BTreeMap<String, f64>,
+        after: &BTreeMap<String, f64>,
+    ) -> bool {
+        let Seen { routes, stat, graph } = seen;
         let total = |of: &dyn Fn(&Value) -> f64| reports.values().map(of).sum::<f64>();
         let rps = |report: &Value| number(&report["ActualQPS"]);
         let good = |report: &Value| number(&report["RetCodes"]["200"]);
         let sent =
             |report: &Value| report["RetCodes"].as_object().into_iter().flatten().map(|(_, n)| number(n)).sum::<f64>();
         for (name, report) in reports {
-            let row = find(&routes, "route", name);
+            let row = find(routes, "route", name);
             self.near(&format!("routes {name} RPS"), number(&row["rps"]), rps(report), 2.0);
             self.near(&format!("routes {name} success"), number(&row["success"]), good(report) / sent(report), 2.0);
             for (ours, theirs) in [("p50_ms", 50.0), ("p95_ms", 95.0), ("p99_ms", 99.0)] {
                 self.near(&format!("routes {name} {ours}"), number(&row[ours]), percentile(report, theirs), 5.0);
             }
         }
-        let row = find(&stat, "name", "echo");
+        let row = find(stat, "name", "echo");
         self.near("stat svc/echo RPS", number(&row["rps"]), total(&rps), 2.0);
         self.near("stat svc/echo success", number(&row["success"]), total(&good) / total(&sent), 2.0);
         let node = find(&graph["nodes"], "id", "service/myapp/echo");
