@@ -11,6 +11,7 @@ use leno_core::model::{
 };
 
 use crate::diagnostic::Diagnostic;
+use crate::gateway::{self, MeshRoute};
 use crate::istio::{authorization_policy, destination_rule, peer_authentication, telemetry, virtual_service};
 use crate::object::Object;
 use crate::{mesh, smi};
@@ -61,10 +62,12 @@ pub enum Lowered {
         /// Hosts and their tables.
         tables: Vec<(ServiceId, RouteTable)>,
     },
+    /// A route of the Gateway API for services, to be joined with the others: see [`crate::gateway::tables`].
+    MeshRoute(MeshRoute),
     /// A destination rule.
     DestinationRule {
-        /// The service it is for.
-        service: ServiceId,
+        /// The services it is for.
+        hosts: RuleHosts,
         /// Creation time: the oldest first.
         created: i64,
         /// The rule.
@@ -78,6 +81,26 @@ pub enum Lowered {
     Telemetry(Telemetry),
     /// Settings of the mesh (`ConfigMap` `istio` in the root namespace).
     Mesh(MeshConfig),
+}
+
+/// What the host of a `DestinationRule` names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RuleHosts {
+    /// One service.
+    Service(ServiceId),
+    /// Every service whose whole host ends so: `*.shop.svc.cluster.local` without its `*`; empty for all.
+    Suffix(String),
+}
+
+impl RuleHosts {
+    /// Whether `service` is one of them.
+    #[must_use]
+    pub fn includes(&self, service: &ServiceId) -> bool {
+        match self {
+            Self::Service(own) => own == service,
+            Self::Suffix(suffix) => service.host().ends_with(suffix.as_str()),
+        }
+    }
 }
 
 /// A Service as Kubernetes has it; endpoints are resolved by the control plane.
@@ -200,6 +223,8 @@ pub fn lower(object: &Object, context: &LowerContext) -> Result<(Vec<Lowered>, V
         ("security.istio.io", "AuthorizationPolicy") => authorization_policy::lower(object),
         ("telemetry.istio.io", "Telemetry") => telemetry::lower(object),
         ("split.smi-spec.io", "TrafficSplit") => smi::lower(object),
+        (gateway::GROUP, "HTTPRoute") => gateway::lower_http(object),
+        (gateway::GROUP, "GRPCRoute") => gateway::lower_grpc(object),
         _ => Ok((Vec::new(), Vec::new())),
     }
 }
@@ -221,4 +246,6 @@ const LOWERED: &[(&str, &str)] = &[
     ("security.istio.io", "AuthorizationPolicy"),
     ("telemetry.istio.io", "Telemetry"),
     ("split.smi-spec.io", "TrafficSplit"),
+    (gateway::GROUP, "HTTPRoute"),
+    (gateway::GROUP, "GRPCRoute"),
 ];

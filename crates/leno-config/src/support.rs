@@ -6,8 +6,7 @@
 
 mod trace;
 
-use crate::istio;
-use crate::{k8s, smi};
+use crate::{gateway, istio, k8s, smi};
 
 /// What becomes of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +52,7 @@ pub(crate) fn of_field(kind: &str, shape: &str) -> Support {
         "PeerAuthentication" | "AuthorizationPolicy" => Support::Refused(
             "is unknown or not honoured yet, and ignoring it could let more through than meant".to_owned(),
         ),
-        "VirtualService" | "DestinationRule" | "Telemetry" | "TrafficSplit" => {
+        "VirtualService" | "DestinationRule" | "Telemetry" | "TrafficSplit" | "HTTPRoute" | "GRPCRoute" => {
             Support::Warned("is not honoured yet".to_owned())
         }
         _ => Support::Warned("is not honoured".to_owned()),
@@ -98,6 +97,8 @@ fn honoured() -> Vec<(&'static str, Vec<String>)> {
         ("Telemetry", of::<istio::telemetry::Telemetry>()),
         ("MeshConfig", of::<crate::mesh::RawMesh>()),
         ("TrafficSplit", of::<smi::TrafficSplit>()),
+        ("HTTPRoute", of::<gateway::HttpRoute>()),
+        ("GRPCRoute", of::<gateway::GrpcRoute>()),
     ]
 }
 
@@ -142,6 +143,7 @@ fn tables(scope: &str) -> impl Iterator<Item = &'static Rule> + use<> {
         "Telemetry" => TELEMETRY,
         "MeshConfig" => MESH_CONFIG,
         "TrafficSplit" => TRAFFIC_SPLIT,
+        "HTTPRoute" | "GRPCRoute" => MESH_ROUTE,
         _ => &[],
     };
     table.iter()
@@ -342,6 +344,15 @@ const TRAFFIC_SPLIT: &[Rule] = &[(
     "spec.matches",
     "!is not honoured yet, and without it all traffic would be split: use a VirtualService with match",
 )];
+
+/// Routes of the Gateway API, for Services.
+const MESH_ROUTE: &[Rule] = &[
+    ("spec.hostnames", "has no meaning for routes of Services (GEP-1294): match the header Host"),
+    ("spec.useDefaultGateways", ""),
+    ("spec.rules[].filters[].extensionRef", ""),
+    ("spec.rules[].filters[].externalAuth", "!is not honoured yet, and without it more is let through than meant"),
+    ("spec.rules[].sessionPersistence", "is not honoured yet: use a DestinationRule with consistentHash"),
+];
 
 #[cfg(test)]
 mod tests;

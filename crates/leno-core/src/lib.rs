@@ -19,5 +19,6 @@ pub mod samples;
 pub mod sketch;
 pub mod tap;
 pub mod trace;
+pub mod why;
 
 pub use reason::Reason;

@@ -27,6 +27,10 @@ pub const PROXY_UID: u32 = 1337;
 /// Socket mark that exempts a proxy's own connections where it cannot have a uid of its own.
 pub const PROXY_MARK: u32 = 1337;
 
+/// Where the control plane and leno-viz are, unless installed elsewhere.
+pub const SYSTEM_NAMESPACE: &str = "leno-system";
+/// `ServiceAccount` of leno-viz, in the control plane's namespace.
+pub const VIZ_ACCOUNT: &str = "leno-viz";
 /// Audience of projected tokens.
 pub const TOKEN_AUDIENCE: &str = "istio-ca";
 /// The control plane's DNS names in its serving certificate.

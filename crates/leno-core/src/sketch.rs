@@ -76,6 +76,12 @@ impl Sketch {
         self.buckets.clone()
     }
 
+    /// The same where they are.
+    #[must_use]
+    pub fn pairs(&self) -> &[(u16, u64)] {
+        &self.buckets
+    }
+
     /// From pairs in any order; unknown buckets count as the last one.
     #[must_use]
     pub fn from_pairs(pairs: impl IntoIterator<Item = (u16, u64)>) -> Self {

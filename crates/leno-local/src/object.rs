@@ -101,4 +101,6 @@ const KINDS: &[(&str, &[&str])] = &[
     ("AuthorizationPolicy", &["authorizationpolicy", "authorizationpolicies", "ap"]),
     ("Telemetry", &["telemetry", "telemetries"]),
     ("TrafficSplit", &["trafficsplit", "trafficsplits", "ts"]),
+    ("HTTPRoute", &["httproute", "httproutes"]),
+    ("GRPCRoute", &["grpcroute", "grpcroutes"]),
 ];

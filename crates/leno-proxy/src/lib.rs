@@ -23,5 +23,6 @@ pub mod scrape;
 pub mod tcp;
 pub mod telemetry;
 pub mod tls;
+mod why;
 
 pub use boot::{App, Settings};

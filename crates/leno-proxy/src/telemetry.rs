@@ -6,6 +6,7 @@
 mod access_log;
 mod changes;
 mod exposition;
+mod failures;
 mod flow;
 mod histogram;
 mod key;
@@ -34,7 +35,7 @@ use leno_core::id::Direction;
 use leno_core::merge::telemetry::Reporting;
 use leno_core::model::{MeshConfig, Workload};
 use leno_core::samples::Samples;
-use leno_core::tap::Taps;
+use leno_core::tap::{Failures, Taps};
 
 use access_log::view::View;
 use access_log::{AccessLog, Connection};
@@ -44,7 +45,9 @@ use series::{Registry, TcpPair};
 
 pub use exposition::Exposition;
 pub use leno_kit::process::resident_bytes;
-pub use record::{Captured, HttpVersion, PeerInfo, ReqProtocol, RequestRecord, ServiceRef, SpanRef, TcpLabels};
+pub use record::{
+    Captured, Headers, HttpVersion, PeerInfo, PolicyRef, ReqProtocol, RequestRecord, ServiceRef, SpanRef, TcpLabels,
+};
 
 /// The one sink of everything the data path reports. Cheap to clone; never blocks.
 #[derive(Clone, Debug)]
@@ -59,6 +62,7 @@ struct Inner {
     registry: Registry,
     log: AccessLog,
     tap: tap::Tap,
+    failures: failures::Memory,
     plan: ArcSwap<Plan>,
     bits: AtomicU8,
     queue: otlp::Queue,
@@ -85,6 +89,7 @@ impl Telemetry {
                 registry: Registry::new(Instant::now()),
                 log: AccessLog::new(sink),
                 tap: tap::Tap::new(Instant::now()),
+                failures: failures::Memory::default(),
                 bits: AtomicU8::new(plan.bits().0),
                 plan: ArcSwap::from_pointee(plan),
                 queue,
@@ -167,6 +172,7 @@ impl Telemetry {
             self.inner.queue.put(Item::Send(Arc::clone(&tracing.collector), What::Span(made)));
         }
         self.inner.tap.request(record, now);
+        self.inner.failures.request(record);
     }
 
     fn bits(&self) -> Bits {
@@ -203,8 +209,20 @@ impl Telemetry {
 
     /// Requests that ended since number `from`, for a person who watches; see [`Taps`].
     #[must_use]
-    pub fn tap(&self, from: Option<u64>) -> Taps {
-        self.inner.tap.fetch(from, Instant::now())
+    pub fn tap(&self, from: Option<u64>, headers: bool) -> Taps {
+        self.inner.tap.fetch(from, headers, Instant::now())
+    }
+
+    /// Whether somebody watches headers, so that a record should have them.
+    #[must_use]
+    pub fn wants_headers(&self) -> bool {
+        self.inner.tap.wants_headers()
+    }
+
+    /// What failed lately.
+    #[must_use]
+    pub fn failures(&self) -> Failures {
+        self.inner.failures.all()
     }
 
     /// Counts one opaque connection as open; the guard counts its bytes and its end.
@@ -338,6 +356,7 @@ impl TcpGuard {
             reason,
             detail,
         };
+        inner.failures.connection(&connection);
         self.telemetry.log(&View::of_tcp(&connection), reason.is_failure());
     }
 }

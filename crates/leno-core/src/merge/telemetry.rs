@@ -185,7 +185,7 @@ fn metrics(levels: &[&Telemetry], mesh: &MeshConfig, side: Direction) -> Metrics
     let defaults = mesh.default_providers.metrics.as_deref().unwrap_or(&built_in);
     let is_prometheus = |name: &&str| provider(mesh, name).is_some_and(|p| matches!(p.kind, ProviderKind::Prometheus));
     let rules = || levels.iter().flat_map(|l| &l.metrics);
-    let scope = rules().filter(|r| !r.providers.is_empty()).last().map_or(defaults, |r| &r.providers);
+    let scope = rules().rfind(|r| !r.providers.is_empty()).map_or(defaults, |r| &r.providers);
     let Some(scope) = scope.iter().map(String::as_str).find(is_prometheus) else {
         return Metrics { off: true, changes: BTreeMap::new() };
     };

@@ -16,7 +16,7 @@ use crate::telemetry::time::Utc;
 use crate::telemetry::{Exposition, resident_bytes};
 
 /// 15000, on loopback.
-pub(super) fn admin(app: &App, ask: &Ask) -> Response<Body> {
+pub(super) async fn admin(app: &App, ask: &Ask) -> Response<Body> {
     match (ask.path.as_str(), &ask.method) {
         ("/" | "/help", &Method::GET | &Method::HEAD) => text(StatusCode::OK, HELP),
         ("/quitquitquit", &Method::POST) => quit(app),
@@ -32,6 +32,8 @@ pub(super) fn admin(app: &App, ask: &Ask) -> Response<Body> {
             "/stats" | "/stats/prometheus" => stats(app, ask),
             "/samples" => samples(app),
             "/leno/v1/tap" => tap(app, ask),
+            "/leno/v1/failures" => as_json(&serde_json::to_value(app.telemetry.failures()).unwrap_or_default()),
+            "/leno/v1/why" => why(app, ask).await,
             "/logging" => text(StatusCode::OK, format!("active loggers:\n  {}\n", app.log.get())),
             "/ready" => ready(app),
             "/server_info" => as_json(&server_info(app)),
@@ -57,6 +59,13 @@ pub(super) async fn status(app: &App, ask: &Ask) -> Response<Body> {
         ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => merged(app, ask).await,
         ("/leno/v1/samples", &Method::GET | &Method::HEAD) => samples(app),
         ("/leno/v1/state", &Method::GET | &Method::HEAD) => as_json(&short_state(app)),
+        ("/leno/v1/tap", &Method::GET | &Method::HEAD) if ask.caller.as_ref() == Some(&app.settings.viz) => {
+            tap(app, ask)
+        }
+        ("/leno/v1/tap", &Method::GET | &Method::HEAD) => {
+            let who = ask.caller.as_ref().map_or_else(|| "nobody by mutual TLS".to_owned(), ToString::to_string);
+            text(StatusCode::FORBIDDEN, format!("only {} may tap here, and you are {who}\n", app.settings.viz))
+        }
         (_, &Method::GET | &Method::HEAD) => not_found(),
         _ => only("GET"),
     }
@@ -144,14 +153,24 @@ fn ready(app: &App) -> Response<Body> {
     }
 }
 
-/// What ended since the number asked for. Only here, on loopback: paths are nobody else's business.
+/// What ended since the number asked for. Only on loopback and for leno-viz: paths are nobody else's business.
 fn tap(app: &App, ask: &Ask) -> Response<Body> {
     let from = match ask.query("from").map(str::parse) {
         None => None,
         Some(Ok(from)) => Some(from),
         Some(Err(_)) => return text(StatusCode::BAD_REQUEST, "from: a number, as `next` of the last answer\n"),
     };
-    as_json(&serde_json::to_value(app.telemetry.tap(from)).unwrap_or_default())
+    let taps = app.telemetry.tap(from, ask.query("headers") == Some("1"));
+    // Not for people, and much: without the layout of the other pages.
+    response(StatusCode::OK, JSON, Body::from(serde_json::to_vec(&taps).unwrap_or_default()))
+}
+
+/// What would become of a request. Only here, on loopback: policies are nobody else's business.
+async fn why(app: &App, ask: &Ask) -> Response<Body> {
+    match crate::why::answer(app, ask.query("asked"), ask.query("arriving")).await {
+        Ok(value) => as_json(&value),
+        Err(problem) => text(StatusCode::BAD_REQUEST, problem),
+    }
 }
 
 fn server_info(app: &App) -> Value {
@@ -372,7 +391,9 @@ admin of leno-proxy
   /clusters          endpoints of the services in use (?format=json)
   /config_dump       everything this proxy decides by
   /help              this
-  /leno/v1/tap       requests as they end; ?from=N with `next` of the last answer
+  /leno/v1/failures  requests and connections that failed lately
+  /leno/v1/tap       requests as they end; ?from=N with `next` of the last answer, &headers=1 with headers
+  /leno/v1/why       what would become of a request: ?asked= or ?arriving=, as `leno why` asks
   /logging           the log's filter; POST ?level=debug or ?level=info,leno_proxy=debug changes it
   /memory            resident memory
   /quitquitquit      POST: drain and end

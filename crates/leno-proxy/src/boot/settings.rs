@@ -28,6 +28,9 @@ pub struct Settings {
     pub trust_domain: String,
     /// `LENO_CONTROL_ADDRESS`, host and port of the control plane; `leno-control.leno-system.svc:15012`.
     pub control_address: String,
+    /// `LENO_VIZ_IDENTITY`, who alone may tap over the network; `leno-viz` in the control plane's namespace and the own
+    /// trust domain.
+    pub viz: SpiffeId,
     /// `LENO_TOKEN_FILE`; `/var/run/secrets/tokens/istio-token`.
     pub token_file: PathBuf,
     /// `LENO_ROOT_CERT_FILE`; `/var/run/secrets/istio/root-cert.pem`.
@@ -134,13 +137,16 @@ impl Settings {
         if cert_ttl < Duration::from_secs(1) {
             r.problem("LENO_CERT_TTL", "must be at least 1s");
         }
+        let trust_domain = r.text("TRUST_DOMAIN").unwrap_or_else(|| "cluster.local".to_owned());
+        let control_address = control_address(r);
         Self {
+            viz: viz(r, &trust_domain, &control_address),
             pod_name: r.required("POD_NAME"),
             pod_namespace: r.required("POD_NAMESPACE"),
             instance_ips: instance_ips(r),
             service_account: r.text("SERVICE_ACCOUNT").unwrap_or_else(|| "default".to_owned()),
-            trust_domain: r.text("TRUST_DOMAIN").unwrap_or_else(|| "cluster.local".to_owned()),
-            control_address: control_address(r),
+            trust_domain,
+            control_address,
             token_file: path(r, "LENO_TOKEN_FILE", "/var/run/secrets/tokens/istio-token"),
             root_cert_file: path(r, "LENO_ROOT_CERT_FILE", "/var/run/secrets/istio/root-cert.pem"),
             cert_ttl,
@@ -177,6 +183,14 @@ fn control_address(r: &mut Reader<'_>) -> String {
         r.problem(NAME, format!("`{address}` is not of the form HOST:PORT"));
     }
     address
+}
+
+/// The control plane's service is `NAME.NAMESPACE.svc…`; where its address is of another form, it is in `leno-system`.
+fn viz(r: &mut Reader<'_>, trust_domain: &str, control_address: &str) -> SpiffeId {
+    let host = control_address.rsplit_once(':').map_or(control_address, |(host, _)| host);
+    let mut labels = host.split('.').skip(1);
+    let namespace = labels.next().filter(|_| labels.next() == Some("svc")).unwrap_or(names::SYSTEM_NAMESPACE);
+    r.parsed("LENO_VIZ_IDENTITY").unwrap_or_else(|| SpiffeId::new(trust_domain, namespace, names::VIZ_ACCOUNT))
 }
 
 fn app_probes(r: &mut Reader<'_>) -> Probes {

@@ -19,7 +19,7 @@ use super::heads;
 use super::replay;
 use crate::cluster::Permit;
 use crate::cluster::endpoint::Busy;
-use crate::telemetry::{ReqProtocol, RequestRecord, Telemetry};
+use crate::telemetry::{Headers, ReqProtocol, RequestRecord, Telemetry};
 
 /// One request from its head to the end of its answer.
 #[derive(Debug)]
@@ -93,6 +93,14 @@ impl Exchange {
         self.held.push(Held::Busy(busy));
     }
 
+    /// Notes the request's headers, if somebody watches them.
+    pub fn note_headers(&mut self, headers: &HeaderMap) {
+        if self.telemetry.wants_headers() {
+            let request = heads::shown(headers);
+            self.record.watched = Some(Box::new(Headers { request, ..Headers::default() }));
+        }
+    }
+
     /// Adds words for the log.
     pub fn say(&mut self, detail: &str) {
         if detail.is_empty() {
@@ -152,6 +160,9 @@ impl Exchange {
     pub fn answer(mut self: Box<Self>, response: Response) -> Response {
         let (parts, body) = response.into_parts();
         self.record.status = parts.status.as_u16();
+        if let Some(headers) = &mut self.record.watched {
+            headers.response = heads::shown(&parts.headers);
+        }
         self.telemetry.answered(&mut self.record, &parts.headers);
         if self.is_grpc()
             && let Some(status) = heads::grpc_status(&parts.headers)

@@ -57,8 +57,11 @@ pub(super) struct Scrape {
 /// Series with their values: the same for every metric, or, where the Telemetry API changes labels, by metric.
 pub(super) enum Rows<M, V, const N: usize> {
     Same(Vec<(Arc<M>, V)>),
-    ByMetric(Box<[Vec<(Arc<str>, V)>; N]>),
+    ByMetric(Box<[Labelled<V>; N]>),
 }
+
+/// Values of one metric by its labels as they are written.
+type Labelled<V> = Vec<(Arc<str>, V)>;
 
 impl Rows<RequestMetric, RequestValues, 6> {
     pub(super) fn of_requests(series: Vec<(Arc<RequestMetric>, RequestValues)>) -> Self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use leno_core::Reason;
 use leno_core::id::{Direction, SpiffeId};
-use leno_core::model::Workload;
+use leno_core::model::{Policies, Workload};
 
 use super::record::{PeerInfo, ReqProtocol, RequestRecord, ServiceRef, TcpLabels};
 
@@ -20,6 +20,8 @@ pub(super) struct Key {
     direction: Direction,
     reason: Reason,
     mtls: bool,
+    /// Address and index of the policy.
+    policy: (usize, usize),
     /// Hash of the labels that the Telemetry API adds; 0 without any.
     tags: u64,
 }
@@ -39,6 +41,7 @@ pub(super) struct Kept {
     principals: [Option<Arc<SpiffeId>>; 2],
     service: Option<Arc<ServiceRef>>,
     route: Arc<str>,
+    policies: Option<Arc<Policies>>,
 }
 
 impl Key {
@@ -55,6 +58,7 @@ impl Key {
             direction: record.direction,
             reason: record.reason,
             mtls: record.mtls,
+            policy: record.policy.as_ref().map_or((0, 0), |p| (Arc::as_ptr(&p.among).addr(), p.index)),
         }
     }
 
@@ -68,13 +72,17 @@ impl Key {
             direction: labels.direction,
             reason,
             mtls: labels.mtls,
+            policy: (0, 0),
         }
     }
 }
 
 impl Kept {
     pub(super) fn of_request(record: &RequestRecord) -> Self {
-        Self::new(&record.source, &record.destination, &record.service, &record.route_name)
+        Self {
+            policies: record.policy.as_ref().map(|policy| Arc::clone(&policy.among)),
+            ..Self::new(&record.source, &record.destination, &record.service, &record.route_name)
+        }
     }
 
     pub(super) fn of_tcp(labels: &TcpLabels) -> Self {
@@ -87,6 +95,7 @@ impl Kept {
             principals: [source.principal.clone(), destination.principal.clone()],
             service: service.clone(),
             route: Arc::clone(route),
+            policies: None,
         }
     }
 }

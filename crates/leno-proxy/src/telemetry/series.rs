@@ -60,8 +60,10 @@ impl Registry {
         let (flow, metric) = self.bound_request(record, tags.as_ref(), now);
         {
             let mut values = lock(&flow.values);
-            values.0 += 1;
-            values.1.record(record.duration);
+            values.count += 1;
+            values.tries += u64::from(record.attempts);
+            values.retries += u64::from(record.attempts.saturating_sub(1));
+            values.sketch.record(record.duration);
         }
         let mut values = lock(&metric.values);
         let millis = record.duration.as_secs_f64() * 1000.0;
@@ -350,7 +352,15 @@ impl Touched {
 pub(super) struct RequestFlow {
     reason: Reason,
     touched: Touched,
-    values: Mutex<(u64, Sketch)>,
+    values: Mutex<FlowValues>,
+}
+
+#[derive(Debug, Default)]
+struct FlowValues {
+    count: u64,
+    tries: u64,
+    retries: u64,
+    sketch: Sketch,
 }
 
 impl RequestFlow {
@@ -361,7 +371,8 @@ impl RequestFlow {
     fn sample(&self, labels: samples::RequestLabels) -> RequestSample {
         let values = lock(&self.values);
         let flags = self.reason.flag().to_owned();
-        RequestSample { labels, flags, count: values.0, sketch: values.1.clone() }
+        let FlowValues { count, tries, retries, ref sketch } = *values;
+        RequestSample { labels, flags, count, tries, retries, sketch: sketch.clone() }
     }
 }
 

@@ -50,6 +50,7 @@ fn mesh() -> MeshConfig {
     MeshConfig { providers, ..MeshConfig::default() }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "tests make them where they pass them")]
 fn merge(objects: Vec<Telemetry>, mesh: &MeshConfig) -> Reporting {
     let in_namespace = |namespace: &str| Policies {
         namespace: namespace.to_owned(),
