@@ -95,6 +95,7 @@ fn honoured() -> Vec<(&'static str, Vec<String>)> {
         ("PeerAuthentication", of::<istio::peer_authentication::PeerAuthentication>()),
         ("AuthorizationPolicy", of::<istio::authorization_policy::AuthorizationPolicy>()),
         ("Telemetry", of::<istio::telemetry::Telemetry>()),
+        ("MeshConfig", of::<crate::mesh::RawMesh>()),
         ("TrafficSplit", of::<smi::TrafficSplit>()),
         ("HTTPRoute", of::<gateway::HttpRoute>()),
         ("GRPCRoute", of::<gateway::GrpcRoute>()),
@@ -335,7 +336,8 @@ const MESH_CONFIG: &[Rule] = &[
     ("extensionProviders[].opentelemetry.dynatraceSampler", "is not honoured: the parent or chance decides"),
     ("extensionProviders[].opentelemetry.http.timeout", "is not honoured: it is 5 s"),
     ("extensionProviders[].zipkin", "is not honoured: use opentelemetry, which Zipkin's collectors take too"),
-    ("defaultConfig.tracing", "is not honoured: name a provider of extensionProviders"),
+    ("defaultConfig.tracing.zipkin", "is not honoured: name a provider of extensionProviders"),
+    ("defaultConfig.tracing.customTags", "is not honoured: write them into a Telemetry"),
 ];
 
 const TRAFFIC_SPLIT: &[Rule] = &[(

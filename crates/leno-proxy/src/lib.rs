@@ -19,6 +19,7 @@ pub mod inbound;
 pub mod init;
 pub mod outbound;
 pub mod probe;
+pub mod scrape;
 pub mod tcp;
 pub mod telemetry;
 pub mod tls;

@@ -244,10 +244,20 @@ impl Telemetry {
 
     /// The text that is scraped, in pieces that are made as they are asked for.
     pub fn exposition(&self, form: Exposition) -> impl Iterator<Item = String> + Send + use<> {
+        self.scrape(form, false)
+    }
+
+    /// The same beside an application's own text: without the series of the process, which both would name alike.
+    pub fn exposition_beside(&self, form: Exposition) -> impl Iterator<Item = String> + Send + use<> {
+        self.scrape(form, true)
+    }
+
+    fn scrape(&self, form: Exposition, beside: bool) -> exposition::Scrape {
         let now = Instant::now();
         let tcp = self.inner.registry.tcp_metrics(now).into_iter();
         exposition::Scrape {
             form,
+            beside,
             version: VERSION,
             requests: exposition::Rows::of_requests(self.inner.registry.request_metrics(now)),
             tcp: exposition::Rows::of_tcp(tcp.map(|m| (Arc::clone(&m), m.counts.load())).collect()),

@@ -56,7 +56,7 @@ pub(super) async fn status(app: &App, ask: &Ask) -> Response<Body> {
         }
         ("/quitquitquit", _) => only("POST"),
         ("/healthz/ready", &Method::GET | &Method::HEAD) => ready(app),
-        ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => stats(app, ask),
+        ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => merged(app, ask).await,
         ("/leno/v1/samples", &Method::GET | &Method::HEAD) => samples(app),
         ("/leno/v1/state", &Method::GET | &Method::HEAD) => as_json(&short_state(app)),
         ("/leno/v1/tap", &Method::GET | &Method::HEAD) if ask.caller.as_ref() == Some(&app.settings.viz) => {
@@ -305,6 +305,30 @@ fn short_state(app: &App) -> Value {
         })
     });
     json!({ "certificate": certificate, "problem": app.identity.problem(), "ejected": clusters::ejected(app) })
+}
+
+/// The proxy's metrics and the application's own. The latter are fetched first, so that a scraper is told in the same
+/// breath whether they are there.
+async fn merged(app: &App, ask: &Ask) -> Response<Body> {
+    let (Some(own), Some(pod)) = (&app.settings.app_metrics, app.settings.instance_ips.first()) else {
+        return stats(app, ask);
+    };
+    let (up, text) = match own.fetch(*pod, app.settings.socket_mark).await {
+        Ok(text) => (1, text),
+        Err(why) => {
+            tracing::debug!("the application's metrics are not there: {why}");
+            (0, String::new())
+        }
+    };
+    let state = format!(
+        "# HELP leno_app_metrics_up Whether the application's own metrics were fetched.\n\
+         # TYPE leno_app_metrics_up gauge\nleno_app_metrics_up {up}\n"
+    );
+    // One text can have one form only, and both may name families of the process: the application's are shown here, the
+    // proxy's on 15090.
+    let proxy = app.telemetry.exposition_beside(Exposition::Text);
+    let pieces = proxy.chain([state, text]);
+    response(StatusCode::OK, Exposition::Text.content_type(), Body::Pieces(Box::new(pieces)))
 }
 
 /// Made as it is sent: it may be long, and the data path shares the thread.

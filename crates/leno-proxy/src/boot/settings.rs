@@ -11,6 +11,7 @@ use leno_kit::log::{self, Format};
 use leno_kit::settings::{BadSettings, Reader};
 
 use crate::probe::Probes;
+use crate::scrape::AppMetrics;
 
 /// Settings, checked.
 #[derive(Clone, Debug)]
@@ -48,6 +49,8 @@ pub struct Settings {
     pub drain: Duration,
     /// `ISTIO_KUBE_APP_PROBERS`, the application's probes, which the node asks the proxy for; none.
     pub app_probes: Probes,
+    /// `ISTIO_PROMETHEUS_ANNOTATIONS`, where the application shows its own metrics; none.
+    pub app_metrics: Option<AppMetrics>,
     /// `LENO_OPAQUE_PORTS`, ports of the application (numbers, `LOW-HIGH`) whose bytes are not looked into; none.
     pub opaque_ports: Vec<RangeInclusive<u16>>,
     /// Ports it listens on: Istio's, which interception, probes and scrapers know.
@@ -153,6 +156,7 @@ impl Settings {
             socket_mark: r.parsed("LENO_SOCKET_MARK"),
             drain: r.duration("LENO_DRAIN").unwrap_or(Duration::from_secs(5)),
             app_probes: app_probes(r),
+            app_metrics: app_metrics(r),
             opaque_ports: opaque_ports(r),
             ports: ports(r),
         }
@@ -198,6 +202,15 @@ fn app_probes(r: &mut Reader<'_>) -> Probes {
             None
         })
         .unwrap_or_default()
+}
+
+fn app_metrics(r: &mut Reader<'_>) -> Option<AppMetrics> {
+    const NAME: &str = "ISTIO_PROMETHEUS_ANNOTATIONS";
+    AppMetrics::read(&r.text(NAME)?).unwrap_or_else(|e| {
+        // A wrong annotation must not keep the pod from starting.
+        tracing::warn!("the application's metrics are not fetched: {NAME}: {e}");
+        None
+    })
 }
 
 fn opaque_ports(r: &mut Reader<'_>) -> Vec<RangeInclusive<u16>> {

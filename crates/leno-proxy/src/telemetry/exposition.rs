@@ -42,6 +42,8 @@ impl Exposition {
 /// 50 KiB of text, so the whole may be large, and whoever writes it should do something else in between.
 pub(super) struct Scrape {
     pub(super) form: Exposition,
+    /// An application's own text follows.
+    pub(super) beside: bool,
     pub(super) version: &'static str,
     pub(super) requests: Rows<RequestMetric, RequestValues, 6>,
     pub(super) tcp: Rows<TcpMetric, [u64; 4], 4>,
@@ -197,11 +199,13 @@ impl Scrape {
         };
         head(out, form, metric::BUILD, "", "gauge", "Version of this proxy.");
         let _ = writeln!(out, "{}{{component=\"proxy\",tag=\"{}\"}} 1", metric::BUILD, self.version);
-        let p = &self.process;
-        one(out, "process_cpu_seconds", "_total", "counter", "CPU time used, in seconds.", &p.cpu_seconds);
-        one(out, "process_resident_memory_bytes", "", "gauge", "Resident memory.", &p.resident_bytes);
-        one(out, "process_start_time_seconds", "", "gauge", "Start since 1970, in seconds.", &p.started_seconds);
-        one(out, "process_open_fds", "", "gauge", "Open file descriptors.", &p.open_fds);
+        if !self.beside {
+            let p = &self.process;
+            one(out, "process_cpu_seconds", "_total", "counter", "CPU time used, in seconds.", &p.cpu_seconds);
+            one(out, "process_resident_memory_bytes", "", "gauge", "Resident memory.", &p.resident_bytes);
+            one(out, "process_start_time_seconds", "", "gauge", "Start since 1970, in seconds.", &p.started_seconds);
+            one(out, "process_open_fds", "", "gauge", "Open file descriptors.", &p.open_fds);
+        }
         let help = "Label sets that were counted under `overflow`, as the budget of 2000 was used up.";
         one(out, "leno_telemetry_overflow", "_total", "counter", help, &self.overflow);
         let help = "Access log lines that were dropped, as standard output took too long.";
