@@ -6,6 +6,7 @@
 
 mod app;
 mod dashboard;
+mod prometheus;
 mod report;
 
 use std::ffi::OsStr;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 pub use app::{Namespace, app, client, echo_app, service};
 pub use dashboard::Dashboard;
+pub use prometheus::{Prometheus, number};
 pub use report::{figure, percentile};
 use serde_json::Value;
 use tempfile::TempDir;

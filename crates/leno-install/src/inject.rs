@@ -43,6 +43,8 @@ pub const WARNINGS_ANNOTATION: &str = "proxy.leno.dev/warnings";
 pub const SKIPPED_ANNOTATION: &str = "proxy.leno.dev/not-injected";
 /// Annotation that sets the life of this pod's certificates, such as `20s` or `12h`. Default 24 h.
 pub const CERT_TTL_ANNOTATION: &str = "proxy.leno.dev/cert-ttl";
+/// Annotation that turns Linkerd's series on or off for a pod.
+pub const LINKERD_METRICS_ANNOTATION: &str = "proxy.leno.dev/linkerd-metrics";
 /// `ConfigMap` with the mesh's root certificate in every namespace (Istio's), key `root-cert.pem`.
 pub const ROOT_CONFIG_MAP: &str = "istio-ca-root-cert";
 

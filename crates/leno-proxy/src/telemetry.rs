@@ -11,6 +11,7 @@ mod flow;
 mod histogram;
 mod key;
 mod labels;
+mod linkerd;
 pub(crate) mod otlp;
 mod plan;
 pub mod record;
@@ -23,7 +24,7 @@ mod tests;
 pub(crate) mod time;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -65,6 +66,7 @@ struct Inner {
     failures: failures::Memory,
     plan: ArcSwap<Plan>,
     bits: AtomicU8,
+    linkerd: AtomicBool,
     queue: otlp::Queue,
     pending: Mutex<Option<Pending>>,
 }
@@ -91,6 +93,7 @@ impl Telemetry {
                 tap: tap::Tap::new(Instant::now()),
                 failures: failures::Memory::default(),
                 bits: AtomicU8::new(plan.bits().0),
+                linkerd: AtomicBool::new(false),
                 plan: ArcSwap::from_pointee(plan),
                 queue,
                 pending: Mutex::new(Some(pending)),
@@ -116,6 +119,11 @@ impl Telemetry {
         if relabelled {
             self.inner.registry.forget_metrics();
         }
+    }
+
+    /// Shows Linkerd's series too.
+    pub fn show_linkerd(&self) {
+        self.inner.linkerd.store(true, Ordering::Relaxed);
     }
 
     /// Whether the access log or a watcher keeps everything: if not, texts that only those show (path, user agent …) may be
@@ -262,6 +270,10 @@ impl Telemetry {
             requests: exposition::Rows::of_requests(self.inner.registry.request_metrics(now)),
             tcp: exposition::Rows::of_tcp(tcp.map(|m| (Arc::clone(&m), m.counts.load())).collect()),
             exported: self.inner.queue.counts(),
+            linkerd: self.inner.linkerd.load(Ordering::Relaxed).then(|| {
+                let (requests, tcp) = self.inner.registry.samples(now);
+                linkerd::Rows::new(requests, tcp)
+            }),
             overflow: self.inner.registry.overflow(),
             log_lines_dropped: self.inner.log.dropped(),
             process: leno_kit::process::Process::read(self.inner.started),

@@ -143,6 +143,9 @@ fn wire(settings: &Arc<Settings>, log: LogHandle) -> (Trigger, App) {
     let (trigger, drain) = drain::channel();
     let own = Own::new(own_workload(settings));
     let telemetry = Telemetry::new(Arc::clone(&own.workload));
+    if settings.linkerd_metrics {
+        telemetry.show_linkerd();
+    }
     let (discovery, commands) = Discovery::new(own, settings.instance_ips.clone());
     let identity = Identity::new();
     let connection = discovery::Connection {

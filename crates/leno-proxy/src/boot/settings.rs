@@ -51,6 +51,8 @@ pub struct Settings {
     pub app_probes: Probes,
     /// `ISTIO_PROMETHEUS_ANNOTATIONS`, where the application shows its own metrics; none.
     pub app_metrics: Option<AppMetrics>,
+    /// `LENO_LINKERD_METRICS`, whether Linkerd's series are shown beside Istio's; `false`.
+    pub linkerd_metrics: bool,
     /// `LENO_OPAQUE_PORTS`, ports of the application (numbers, `LOW-HIGH`) whose bytes are not looked into; none.
     pub opaque_ports: Vec<RangeInclusive<u16>>,
     /// Ports it listens on: Istio's, which interception, probes and scrapers know.
@@ -157,6 +159,7 @@ impl Settings {
             drain: r.duration("LENO_DRAIN").unwrap_or(Duration::from_secs(5)),
             app_probes: app_probes(r),
             app_metrics: app_metrics(r),
+            linkerd_metrics: r.parsed("LENO_LINKERD_METRICS").unwrap_or(false),
             opaque_ports: opaque_ports(r),
             ports: ports(r),
         }

@@ -9,6 +9,7 @@ use std::time::UNIX_EPOCH;
 use leno_core::names::metric;
 
 use super::histogram::Histogram;
+use super::linkerd;
 use super::series::{Exemplars, RequestMetric, RequestValues, TcpMetric};
 use leno_kit::process::Process;
 
@@ -49,6 +50,8 @@ pub(super) struct Scrape {
     pub(super) tcp: Rows<TcpMetric, [u64; 4], 4>,
     pub(super) overflow: u64,
     pub(super) exported: [u64; 2],
+    /// Linkerd's series, where they are on.
+    pub(super) linkerd: Option<linkerd::Rows>,
     pub(super) log_lines_dropped: u64,
     pub(super) process: Process,
     pub(super) at: Cursor,
@@ -135,7 +138,8 @@ impl Iterator for Scrape {
                 0 => self.process(&mut out),
                 f if f <= HTTP.len() => self.http(&mut out, f - 1),
                 f if f <= HTTP.len() + TCP.len() => self.tcp(&mut out, f - 1 - HTTP.len()),
-                f if f == 1 + HTTP.len() + TCP.len() && self.form == Exposition::OpenMetrics => {
+                f if f == LINKERD => self.linkerd(&mut out),
+                f if f == LINKERD + 1 && self.form == Exposition::OpenMetrics => {
                     out.push_str("# EOF\n");
                     self.next_family();
                 }
@@ -186,6 +190,15 @@ impl Scrape {
         self.at.series += 1;
     }
 
+    /// One series of Linkerd's.
+    fn linkerd(&mut self, out: &mut String) {
+        if self.linkerd.as_ref().is_some_and(|rows| rows.write(out, self.form, self.at.series)) {
+            self.at.series += 1;
+        } else {
+            self.next_family();
+        }
+    }
+
     fn next_family(&mut self) {
         self.at = Cursor { family: self.at.family + 1, series: 0 };
     }
@@ -199,8 +212,12 @@ impl Scrape {
         };
         head(out, form, metric::BUILD, "", "gauge", "Version of this proxy.");
         let _ = writeln!(out, "{}{{component=\"proxy\",tag=\"{}\"}} 1", metric::BUILD, self.version);
+        let p = &self.process;
+        let help = "Resident memory of the proxy, beside whatever its application says of its own process.";
+        one(out, "leno_proxy_resident_memory_bytes", "", "gauge", help, &p.resident_bytes);
+        let help = "CPU time that the proxy has used, in seconds.";
+        one(out, "leno_proxy_cpu_seconds", "_total", "counter", help, &p.cpu_seconds);
         if !self.beside {
-            let p = &self.process;
             one(out, "process_cpu_seconds", "_total", "counter", "CPU time used, in seconds.", &p.cpu_seconds);
             one(out, "process_resident_memory_bytes", "", "gauge", "Resident memory.", &p.resident_bytes);
             one(out, "process_start_time_seconds", "", "gauge", "Start since 1970, in seconds.", &p.started_seconds);
@@ -242,7 +259,7 @@ impl Http {
 }
 
 /// OpenMetrics names a family without its counters' `_total`, the older format with it.
-fn head(out: &mut String, form: Exposition, name: &str, suffix: &str, kind: &str, help: &str) {
+pub(super) fn head(out: &mut String, form: Exposition, name: &str, suffix: &str, kind: &str, help: &str) {
     let suffix = if form == Exposition::OpenMetrics { "" } else { suffix };
     let _ = writeln!(out, "# HELP {name}{suffix} {help}\n# TYPE {name}{suffix} {kind}");
 }
@@ -266,6 +283,8 @@ fn histogram(out: &mut String, name: &str, labels: &str, histogram: &Histogram, 
     let _ = writeln!(out, "{name}_count{{{labels}}} {count}");
 }
 
+/// Place of Linkerd's series, behind the process' and Istio's.
+const LINKERD: usize = 1 + HTTP.len() + TCP.len();
 /// Size of one piece of the text.
 const PIECE: usize = 16 * 1024;
 
