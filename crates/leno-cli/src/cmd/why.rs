@@ -1,7 +1,7 @@
 //! `leno why`: where a request goes, and what becomes of it, by the sidecars' own decisions.
 //!
 //! [`question`] reads what is asked, [`mesh`] holds the objects it is asked of, [`materialise`] makes pods of workloads in
-//! files, [`live`] asks the sidecars, [`print`] says the answer. [`remembered`] asks about requests that failed, [`diff`] about
+//! files, [`live`] asks the sidecars, [`mod@print`] says the answer. [`remembered`] asks about requests that failed, [`diff`] about
 //! a change that is not made yet.
 
 mod diff;

@@ -178,13 +178,11 @@ impl ProxyStream {
         for response in responses {
             let kind = ResourceKind::from_type_url(&response.type_url);
             let bytes = response.resources.iter().filter_map(|r| r.resource.as_ref()).map(|r| r.value.len()).sum();
-            if let Some(kind) = kind {
-                if let Some(at) = at {
-                    if self.in_flight.len() >= MAX_IN_FLIGHT {
-                        self.in_flight.pop_front();
-                    }
-                    self.in_flight.push_back((kind, response.nonce.clone(), at));
+            if let (Some(kind), Some(at)) = (kind, at) {
+                if self.in_flight.len() >= MAX_IN_FLIGHT {
+                    self.in_flight.pop_front();
                 }
+                self.in_flight.push_back((kind, response.nonce.clone(), at));
             }
             if self.responses.send(Ok(response)).await.is_err() {
                 return Err(Status::cancelled("the proxy is gone"));

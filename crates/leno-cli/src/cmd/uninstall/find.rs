@@ -114,7 +114,7 @@ pub(super) struct Release {
 /// # Errors
 /// When the API server refuses or does not answer.
 pub(super) async fn helm_release(cluster: &Cluster) -> anyhow::Result<Option<Release>> {
-    let selector = format!("{}=Helm,app.kubernetes.io/name=leno", MANAGED_BY.0);
+    let selector = format!("{}=Helm,app.kubernetes.io/part-of=leno", MANAGED_BY.0);
     let deployments = cluster.list(&Kind::namespaced("apps", "v1", "Deployment"), None, Some(&selector)).await?;
     Ok(deployments.iter().find(|d| !is_going(d)).map(|d| {
         let annotation = |key: &str| d["metadata"]["annotations"][key].as_str().map(str::to_owned);
