@@ -104,6 +104,13 @@ test)
     echo "installing with go: fortio.org/fortio v1.66.5 into $cache/bin"
     GOBIN="$cache/bin" go install fortio.org/fortio@v1.66.5
   fi
+  here=$(cd "$(dirname "$0")/.." && pwd)
+  # Built anew when its source changes.
+  if [ ! -x "$cache/bin/otelcol" ] || [ "$here/e2e/collector/go.sum" -nt "$cache/bin/otelcol" ] || [ "$here/e2e/collector/main.go" -nt "$cache/bin/otelcol" ]; then
+    command -v go >/dev/null || { echo "missing: Go, to build the OpenTelemetry collector (traces are sent to it)" >&2; exit 1; }
+    echo "building with go: e2e/collector (OpenTelemetry's collector) into $cache/bin/otelcol"
+    (cd "$here/e2e/collector" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$cache/bin/otelcol" .)
+  fi
   if [ ! -x "$cache/bin/helm" ] && ! command -v helm >/dev/null; then
     command -v go >/dev/null || { echo "missing: Go, to build helm (the chart is compared with leno install)" >&2; exit 1; }
     echo "installing with go: helm.sh/helm/v3 v3.18.6 into $cache/bin"
