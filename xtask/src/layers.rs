@@ -95,6 +95,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("leno-shop", &[]),
     ("leno-e2e", &[]),
     ("leno-e2e-cluster", &[]),
+    // Runs sidecars with a mesh of literal objects.
+    ("leno-bench", &["leno-core", "leno-identity", "leno-proxy", "leno-xds"]),
 ];
 
 /// What leno-core must not use.
