@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what a step needs and says what. Usage: need.sh build|run|check|test|fuzz|cluster|images|dashboard
+# Installs what a step needs and says what. Usage: need.sh build|run|check|test|fuzz|bench|cluster|images|dashboard
 #
 # On Debian and Ubuntu missing packages are installed with apt-get (as root, or through sudo where it asks nothing);
 # elsewhere, or without the right, they are named and the step stops.
 set -euo pipefail
-step=${1:?build, run, check, test, fuzz, cluster, images or dashboard}
+step=${1:?build, run, check, test, fuzz, bench, cluster, images or dashboard}
 cache=${LENO_CACHE:-$HOME/.cache/leno}
 
 packages=()
@@ -17,7 +17,7 @@ exists() { # exists FILE PACKAGE
 }
 
 case $step in
-build | run | check | test | fuzz)
+build | run | check | test | fuzz | bench)
   want cc gcc
   want make make
   want cmake cmake
@@ -42,6 +42,14 @@ images)
   want xtables-nft-multi iptables
   want xtables-legacy-multi iptables
   command -v podman >/dev/null || docker info >/dev/null 2>&1 || want buildah buildah
+  ;;
+bench)
+  want wrk wrk
+  want h2load nghttp2-client
+  want haproxy haproxy
+  want ip iproute2
+  want curl curl
+  want openssl openssl
   ;;
 run | test)
   want nft nftables

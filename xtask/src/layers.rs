@@ -69,9 +69,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("leno-xds", &["leno-core", "leno-kit"]),
     ("leno-identity", &["leno-core"]),
     ("leno-kit", &["leno-core"]),
+    ("leno-http", &[]),
     ("leno-install", &["leno-core", "leno-config"]),
     ("leno-analyze", &["leno-core", "leno-config"]),
-    ("leno-proxy", &["leno-core", "leno-xds", "leno-identity", "leno-kit"]),
+    ("leno-proxy", &["leno-core", "leno-http", "leno-xds", "leno-identity", "leno-kit"]),
     ("leno-control", &["leno-core", "leno-xds", "leno-identity", "leno-kit", "leno-config", "leno-install"]),
     ("leno-local", &["leno-core", "leno-config", "leno-install", "leno-identity", "leno-kit"]),
     ("leno-viz", &["leno-core", "leno-config", "leno-analyze", "leno-xds", "leno-identity", "leno-kit"]),
@@ -94,6 +95,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("leno-shop", &[]),
     ("leno-e2e", &[]),
     ("leno-e2e-cluster", &[]),
+    // Runs sidecars with a mesh of literal objects.
+    ("leno-bench", &["leno-core", "leno-identity", "leno-proxy", "leno-xds"]),
 ];
 
 /// What leno-core must not use.
