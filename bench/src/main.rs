@@ -1,7 +1,9 @@
-//! `leno-bench quick`: load, client's proxy, mutual TLS over a veth pair, server's proxy, a tiny echo server; Leno and
-//! HAProxy in turns, so that a noisy machine is noisy for both. The other commands are what it starts.
+//! What a request costs: load, client's proxy, mutual TLS, server's proxy, a tiny echo server. `quick` has Leno and HAProxy
+//! in turns, so that a noisy machine is noisy for both; `full` has the released programs in a mesh, and all peers. The
+//! other commands are what they start.
 
 mod echo;
+mod full;
 mod idle;
 mod leno;
 mod measure;
@@ -33,6 +35,18 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         seconds: u64,
     },
+    /// The whole benchmark, with the released programs, beside nginx, HAProxy and Envoy; as root.
+    Full(full::Options),
+    /// New connections with mutual TLS, one after the other.
+    Handshakes(full::handshakes::Options),
+    /// Starts a command and says after how many milliseconds it takes connections.
+    Started {
+        /// The port that it is to listen on.
+        port: u16,
+        /// The command.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
     /// A sidecar with a mesh of literal objects, as a process of its own.
     Sidecar {
         /// Folder with the authority.
@@ -55,8 +69,8 @@ enum Command {
     },
     /// Opens connections, asks once on each, and keeps them until its input ends.
     Idle {
-        /// Whom.
-        to: SocketAddr,
+        /// Whom, `HOST:PORT`; port 80 where none is named.
+        to: String,
         /// How many.
         count: usize,
     },
@@ -65,9 +79,12 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Quick { rounds, seconds } => quick::run(rounds, seconds),
+        Command::Full(options) => full::run(&options),
+        Command::Handshakes(options) => full::handshakes::run(&options),
+        Command::Started { port, command } => full::start::run(port, &command),
         Command::Sidecar { authority, listen, to, side } => leno::run(&authority, listen, to, side),
         Command::Echo { listen } => echo::run(listen),
-        Command::Idle { to, count } => idle::run(to, count),
+        Command::Idle { to, count } => idle::run(&to, count),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
