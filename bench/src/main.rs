@@ -1,6 +1,8 @@
 //! `leno-bench quick`: load, client's proxy, mutual TLS over a veth pair, server's proxy, a tiny echo server; Leno and
-//! HAProxy in turns, so that a noisy machine is noisy for both. The other commands are what it starts.
+//! HAProxy in turns, so that a noisy machine is noisy for both. `leno-bench control`: the control plane under changes.
+//! The other commands are what `quick` starts.
 
+mod control;
 mod echo;
 mod idle;
 mod leno;
@@ -16,7 +18,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(about = "What a request costs, beside HAProxy in the same minute.")]
+#[command(
+    about = "What a request costs, beside HAProxy in the same minute, and what a change costs the control plane."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -33,6 +37,8 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         seconds: u64,
     },
+    /// What a change costs the control plane, and when it has reached all proxies.
+    Control(control::Options),
     /// A sidecar with a mesh of literal objects, as a process of its own.
     Sidecar {
         /// Folder with the authority.
@@ -63,14 +69,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
     let outcome = match Arguments::parse().command {
-        Command::Quick { rounds, seconds } => quick::run(rounds, seconds),
-        Command::Sidecar { authority, listen, to, side } => leno::run(&authority, listen, to, side),
-        Command::Echo { listen } => echo::run(listen),
-        Command::Idle { to, count } => idle::run(to, count),
+        Command::Control(options) => control::run(options),
+        Command::Quick { rounds, seconds } => quick::run(rounds, seconds).map(done),
+        Command::Sidecar { authority, listen, to, side } => leno::run(&authority, listen, to, side).map(done),
+        Command::Echo { listen } => echo::run(listen).map(done),
+        Command::Idle { to, count } => idle::run(to, count).map(done),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("leno-bench: {error:#}");
             ExitCode::FAILURE
