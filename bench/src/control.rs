@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use fleet::{Fleet, Plan, Subscribed};
-use phases::{Change, Values, alone, churn};
+use phases::{Change, Values, alone, at_rest, churn};
 use plane::Plane;
 use report::Row;
 use source::Source;
@@ -122,11 +122,13 @@ async fn one(
     let (mut fleet, sync) = Fleet::start(plan, source, plane.xds).await?;
     tokio::time::sleep(SETTLE).await;
     let (rss_synced, _) = plane.memory()?;
-    let route = alone(Change::Route, CHANGES, plan, source, &plane, &mut fleet, values).await?;
-    let endpoint = alone(Change::Endpoints, CHANGES, plan, source, &plane, &mut fleet, values).await?;
-    let lone = alone(Change::Lone, CHANGES, plan, source, &plane, &mut fleet, values).await?;
+    let rest = at_rest(&plane).await?;
+    let at = (&**source, &plane);
+    let route = alone(Change::Route, (CHANGES, rest), plan, at, &mut fleet, values).await?;
+    let endpoint = alone(Change::Endpoints, (CHANGES, rest), plan, at, &mut fleet, values).await?;
+    let lone = alone(Change::Lone, (CHANGES, rest), plan, at, &mut fleet, values).await?;
     let time = Duration::from_secs(seconds);
-    let churn = churn(RATE, time, plan, source, &plane, &mut fleet, values).await?;
+    let churn = churn(RATE, time, plan, (source, &plane), &mut fleet, values).await?;
     let (rss, rss_peak) = plane.memory()?;
     let millis = |time: Duration| time.as_secs_f64() * 1000.0;
     Ok(Row {
@@ -136,6 +138,7 @@ async fn one(
         subscribed: if let Subscribed::Some(n) = plan.subscribed { Some(n) } else { None },
         ready_ms: millis(plane.ready),
         sync_ms: millis(sync),
+        rest_cores: rest,
         route_ms: route.last,
         route_cpu_ms: route.cpu,
         route_concerned: route.concerned,
@@ -156,7 +159,7 @@ async fn one(
 }
 
 /// Changes of each kind that are looked at one by one.
-const CHANGES: usize = 60;
+const CHANGES: usize = 40;
 /// Changes a second under churn.
 const RATE: u32 = 50;
 /// For memory and the leader's first writes to come to rest.

@@ -91,7 +91,7 @@ impl ApiServer {
                 Err(error) if Instant::now() > until => {
                     let log = fs::read_to_string(folder.join("kube-apiserver.log")).unwrap_or_default();
                     let last: Vec<&str> = log.lines().rev().take(5).collect();
-                    anyhow::bail!("kube-apiserver is not ready: {error}\n{}", last.join("\n"));
+                    return Err(error).with_context(|| format!("kube-apiserver is not ready:\n{}", last.join("\n")));
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
@@ -123,7 +123,8 @@ fn keys(folder: &Path) -> anyhow::Result<String> {
     let path = folder.join("apiserver").display().to_string();
     let output = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+        // A client that trusts it takes it for a server's only if it is not an authority's.
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
         .args(["-keyout", &format!("{path}.key"), "-out", &format!("{path}.crt")])
         .output()
         .context("running openssl")?;

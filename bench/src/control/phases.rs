@@ -14,15 +14,24 @@ use super::source::Source;
 
 /// Longest wait for a change to arrive: longer than any goal.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Between two changes that are looked at one by one: every answer has come back by then.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Between two changes that are looked at one by one: each is alone.
+const PAUSE: Duration = Duration::from_millis(200);
+/// For how long the control plane is watched at rest.
+const REST: Duration = Duration::from_secs(5);
+
+/// Cores that the control plane takes while nothing changes.
+pub(crate) async fn at_rest(plane: &Plane) -> anyhow::Result<f64> {
+    let (start, cpu) = (Instant::now(), plane.cpu()?);
+    tokio::time::sleep(REST).await;
+    Ok(plane.cpu()?.saturating_sub(cpu).as_secs_f64() / start.elapsed().as_secs_f64())
+}
 
 /// A kind of change, one after the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Alone {
     /// Time until the last proxy concerned had it, for each change, sorted.
     pub(crate) last: [f64; 2],
-    /// CPU time of the control plane per change, ms.
+    /// CPU time of the control plane per change, ms, without what it takes at rest.
     pub(crate) cpu: f64,
     /// Bytes of resources per change, sent to all proxies together.
     pub(crate) pushed: f64,
@@ -41,17 +50,17 @@ pub(crate) enum Change {
     Lone,
 }
 
-/// One change after another, `count` of them.
+/// One change after another, `count` of them, beside the cores that are taken at rest.
 pub(crate) async fn alone(
     change: Change,
-    count: usize,
+    (count, rest): (usize, f64),
     plan: Plan,
-    source: &Source,
-    plane: &Plane,
+    (source, plane): (&Source, &Plane),
     fleet: &mut Fleet,
     values: &mut Values,
 ) -> anyhow::Result<Alone> {
-    let (cpu, pushed) = (plane.cpu()?, plane.pushed().await?);
+    let (pushed, start) = (plane.pushed().await?, Instant::now());
+    let cpu = plane.cpu()?;
     let (mut delays, mut concerned) = (Vec::with_capacity(count), 0);
     for n in 0..count {
         let service = match change {
@@ -68,8 +77,7 @@ pub(crate) async fn alone(
         delays.push(last.saturating_duration_since(done));
         tokio::time::sleep(PAUSE).await;
     }
-    let cpu = plane.cpu()?.saturating_sub(cpu);
-    // The report on what was pushed is itself no part of it.
+    let cpu = plane.cpu()?.saturating_sub(cpu).saturating_sub(start.elapsed().mul_f64(rest));
     let pushed = plane.pushed().await? - pushed;
     let count = count as f64;
     Ok(Alone {
@@ -110,8 +118,7 @@ pub(crate) async fn churn(
     rate: u32,
     time: Duration,
     plan: Plan,
-    source: &Arc<Source>,
-    plane: &Plane,
+    (source, plane): (&Arc<Source>, &Plane),
     fleet: &mut Fleet,
     values: &mut Values,
 ) -> anyhow::Result<Churn> {

@@ -16,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) ready_ms: f64,
     /// All proxies connected, certified, and told everything.
     pub(crate) sync_ms: f64,
+    /// Cores that the control plane takes while nothing changes.
+    pub(crate) rest_cores: f64,
     pub(crate) route_ms: [f64; 2],
     pub(crate) route_cpu_ms: f64,
     pub(crate) route_concerned: f64,
@@ -74,10 +76,11 @@ pub(crate) fn print(rows: &[Row]) {
     }
 }
 
-const HEADS: [&str; 13] = [
+const HEADS: [&str; 14] = [
     "S / N / each subscribed to",
     "ready, s",
     "first sync of all, s",
+    "cores at rest",
     "route: last client p50 / p99, ms",
     "CPU, ms (concerned)",
     "pushed, KB",
@@ -97,6 +100,7 @@ fn cells(row: &Row) -> [String; HEADS.len()] {
         format!("{} / {} / {}", row.services, row.proxies, to_what(row)),
         format!("{:.1}", row.ready_ms / 1000.0),
         format!("{:.1}", row.sync_ms / 1000.0),
+        format!("{:.3}", row.rest_cores),
         pair(row.route_ms),
         format!("{:.2} ({:.0})", row.route_cpu_ms, row.route_concerned),
         format!("{:.1}", row.route_pushed / 1000.0),

@@ -4,6 +4,7 @@
 //! monitoring server reads the world and the objects' states.
 
 pub mod interest;
+mod pace;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -16,6 +17,7 @@ use leno_xds::wire::{ResourceKind, ResourceName};
 use tokio::sync::mpsc;
 
 use interest::{Interest, Listener};
+use pace::Pace;
 
 use crate::build::Refresher;
 use crate::history::History;
@@ -115,18 +117,25 @@ impl Hub {
 
     /// Takes batches until the source ends.
     pub async fn run(self: Arc<Self>, mut batches: mpsc::Receiver<Batch>) {
+        let mut pace = Pace::default();
         while let Some(batch) = batches.recv().await {
             let at = batch.at;
             let start = tokio::time::Instant::now();
             let mut urgent = self.apply(batch);
-            while !urgent {
-                let left = PATIENCE.saturating_sub(start.elapsed());
-                match tokio::time::timeout(QUIET.min(left), batches.recv()).await {
-                    Ok(Some(more)) => urgent = self.apply(more),
+            loop {
+                let rest = pace.rest(tokio::time::Instant::now());
+                let quiet = QUIET.min(PATIENCE.saturating_sub(start.elapsed()));
+                let wait = if urgent { rest } else { rest.max(quiet) };
+                if wait.is_zero() {
+                    break;
+                }
+                match tokio::time::timeout(wait, batches.recv()).await {
+                    Ok(Some(more)) => urgent |= self.apply(more),
                     Ok(None) | Err(_) => break,
                 }
             }
-            self.push(at);
+            let start = tokio::time::Instant::now();
+            pace.pushed(start, self.push(at));
         }
     }
 
@@ -191,14 +200,14 @@ impl Hub {
         }
     }
 
-    /// Builds what was touched and tells the sessions.
-    fn push(&self, at: Instant) {
+    /// Builds what was touched and tells the sessions that it concerns; returns how many these are.
+    fn push(&self, at: Instant) -> usize {
         let names = {
             let mut guard = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
             let state = &mut *guard;
             let touched = state.world.take_touched();
             if touched.is_empty() {
-                return;
+                return 0;
             }
             let changes = state.refresher.refresh(&state.world, touched);
             self.metrics.built.fetch_add(changes.built as u64, Ordering::Relaxed);
@@ -206,7 +215,7 @@ impl Hub {
             let failed = u64::try_from(state.refresher.faults().len()).unwrap_or(u64::MAX);
             self.metrics.internal_errors.fetch_add(failed, Ordering::Relaxed);
             if changes.names.is_empty() {
-                return;
+                return 0;
             }
             self.snapshot.store(Arc::new(state.refresher.snapshot().clone()));
             changes.names
@@ -215,6 +224,7 @@ impl Hub {
         tracing::debug!(resources = names.len(), took = ?at.elapsed(), "pushing");
         let told = self.interest.tell(&names, at);
         self.metrics.told.fetch_add(told as u64, Ordering::Relaxed);
+        told
     }
 }
 
