@@ -118,15 +118,16 @@ async fn one(
     values: &mut Values,
 ) -> anyhow::Result<Row> {
     let plane = Plane::start(program, source).await?;
+    tokio::time::sleep(SETTLE).await;
     let (rss_alone, _) = plane.memory()?;
     let (mut fleet, sync) = Fleet::start(plan, source, plane.xds).await?;
-    tokio::time::sleep(SETTLE).await;
-    let (rss_synced, _) = plane.memory()?;
     let rest = at_rest(&plane).await?;
+    let (rss_synced, _) = plane.memory()?;
     let at = (&**source, &plane);
-    let route = alone(Change::Route, (CHANGES, rest), plan, at, &mut fleet, values).await?;
-    let endpoint = alone(Change::Endpoints, (CHANGES, rest), plan, at, &mut fleet, values).await?;
     let lone = alone(Change::Lone, (CHANGES, rest), plan, at, &mut fleet, values).await?;
+    let endpoint = alone(Change::Endpoints, (CHANGES, rest), plan, at, &mut fleet, values).await?;
+    // The last: the leader goes on writing to the status of routes for some seconds.
+    let route = alone(Change::Route, (CHANGES, rest), plan, at, &mut fleet, values).await?;
     let time = Duration::from_secs(seconds);
     let churn = churn(RATE, time, plan, (source, &plane), &mut fleet, values).await?;
     let (rss, rss_peak) = plane.memory()?;
@@ -160,9 +161,9 @@ async fn one(
 
 /// Changes of each kind that are looked at one by one.
 const CHANGES: usize = 40;
+/// For memory that only the start needed to be given back.
+const SETTLE: Duration = Duration::from_secs(3);
 /// Changes a second under churn.
 const RATE: u32 = 50;
-/// For memory and the leader's first writes to come to rest.
-const SETTLE: Duration = Duration::from_secs(2);
 /// Subscriptions of all proxies together that fit into this process: each holds some 300 bytes on the proxies' side.
 const MOST: usize = 12_000_000;

@@ -92,7 +92,8 @@ async fn fates(duties: &Duties) -> Vec<(ObjectKey, Reported, Fate)> {
         reports.iter().map(|(key, _)| state.world.resources_of(key)).collect()
     };
     // All proxies are looked at: the writer must not wait for that.
-    let here = live_of(&duties.hub, &duties.proxies, names.iter().map(Vec::as_slice));
+    let names: Vec<_> = names.iter().map(Vec::as_slice).collect();
+    let here = live_of(&duties.hub, &duties.proxies, &names);
     let state = duties.hub.state();
     let fate = |((key, reported), (live, of)): ((ObjectKey, Reported), (usize, usize))| {
         let status = state.objects.get(&key)?.clone();

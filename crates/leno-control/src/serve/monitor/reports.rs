@@ -111,7 +111,8 @@ pub(super) fn objects(monitor: &Monitor, filter: &Filter) -> Value {
         wanted.map(|(key, status)| (key.clone(), status.clone(), state.world.resources_of(key))).collect()
     };
     // All proxies are looked at: the writer must not wait for that.
-    let live = live_of(&monitor.hub, &monitor.proxies, shown.iter().map(|(.., names)| &names[..]));
+    let names: Vec<_> = shown.iter().map(|(.., names)| &names[..]).collect();
+    let live = live_of(&monitor.hub, &monitor.proxies, &names);
     let state = monitor.hub.state();
     let report = |((key, status, _), (live, of)): (&(ObjectKey, ObjectStatus, _), (usize, usize))| {
         json!({
@@ -140,16 +141,12 @@ pub(super) fn objects(monitor: &Monitor, filter: &Filter) -> Value {
 }
 
 /// For the resources of each object: how many proxies live by all of them that they use, and how many use any.
-pub(crate) fn live_of<'o>(
-    hub: &Hub,
-    proxies: &Proxies,
-    objects: impl Iterator<Item = &'o [ResourceName]> + Clone,
-) -> Vec<(usize, usize)> {
+pub(crate) fn live_of(hub: &Hub, proxies: &Proxies, objects: &[&[ResourceName]]) -> Vec<(usize, usize)> {
     let snapshot = hub.snapshot();
-    let mut counts = vec![(0, 0); objects.clone().count()];
+    let mut counts = vec![(0, 0); objects.len()];
     for proxy in proxies.all() {
         let session = proxy.session();
-        for ((live, of), names) in counts.iter_mut().zip(objects.clone()) {
+        for ((live, of), names) in counts.iter_mut().zip(objects) {
             let mut used = names.iter().filter_map(|name| session.lives_by(name, &snapshot)).peekable();
             if used.peek().is_some() {
                 *of += 1;
