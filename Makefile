@@ -104,6 +104,12 @@ bench-quick: ## What a request costs, beside HAProxy in the same minute (as root
 	cargo build --profile quick --locked -p leno-bench
 	target/quick/leno-bench quick
 
+.PHONY: bench-control
+bench-control: ## What a change costs the control plane and when it is everywhere; CONTROL=--quick for 3 minutes (after the build)
+	@scripts/need.sh bench-control
+	cargo build --profile quick --locked -p leno-control -p leno-bench
+	@target/quick/leno-bench control $(CONTROL)
+
 .PHONY: memory
 memory: build ## Print what a sidecar holds in memory, with 10 and with 2,000 services
 	cargo test -p leno-e2e --locked --test memory -- --nocapture

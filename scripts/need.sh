@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what a step needs and says what. Usage: need.sh build|run|check|test|fuzz|bench|cluster|images|dashboard
+# Installs what a step needs and says what. Usage: need.sh build|run|check|test|fuzz|bench|bench-control|cluster|images|dashboard
 #
 # On Debian and Ubuntu missing packages are installed with apt-get (as root, or through sudo where it asks nothing);
 # elsewhere, or without the right, they are named and the step stops.
 set -euo pipefail
-step=${1:?build, run, check, test, fuzz, bench, cluster, images or dashboard}
+step=${1:?build, run, check, test, fuzz, bench, bench-control, cluster, images or dashboard}
 cache=${LENO_CACHE:-$HOME/.cache/leno}
 
 packages=()
@@ -17,7 +17,7 @@ exists() { # exists FILE PACKAGE
 }
 
 case $step in
-build | run | check | test | fuzz | bench)
+build | run | check | test | fuzz | bench | bench-control)
   want cc gcc
   want make make
   want cmake cmake
@@ -56,6 +56,11 @@ bench)
   want nsenter util-linux
   want python3 python3
   python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
+  ;;
+bench-control)
+  want etcd etcd-server
+  want openssl openssl
+  want setpriv util-linux
   ;;
 run | test)
   want nft nftables

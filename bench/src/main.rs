@@ -1,7 +1,8 @@
 //! What a request costs: load, client's proxy, mutual TLS, server's proxy, a tiny echo server. `quick` has Leno and HAProxy
-//! in turns, so that a noisy machine is noisy for both; `full` has the released programs in a mesh, and all peers. The
-//! other commands are what they start.
+//! in turns, so that a noisy machine is noisy for both; `full` has the released programs in a mesh, and all peers.
+//! `control`: the control plane under changes. The other commands are what they start.
 
+mod control;
 mod echo;
 mod full;
 mod idle;
@@ -18,7 +19,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(about = "What a request costs, beside HAProxy in the same minute.")]
+#[command(
+    about = "What a request costs, beside HAProxy in the same minute, and what a change costs the control plane."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -47,6 +50,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
+    /// What a change costs the control plane, and when it has reached all proxies.
+    Control(control::Options),
     /// A sidecar with a mesh of literal objects, as a process of its own.
     Sidecar {
         /// Folder with the authority.
@@ -77,17 +82,19 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let done = |()| ExitCode::SUCCESS;
     let outcome = match Arguments::parse().command {
-        Command::Quick { rounds, seconds } => quick::run(rounds, seconds),
-        Command::Full(options) => full::run(&options),
-        Command::Handshakes(options) => full::handshakes::run(&options),
-        Command::Started { port, command } => full::start::run(port, &command),
-        Command::Sidecar { authority, listen, to, side } => leno::run(&authority, listen, to, side),
-        Command::Echo { listen } => echo::run(listen),
-        Command::Idle { to, count } => idle::run(&to, count),
+        Command::Control(options) => control::run(options),
+        Command::Quick { rounds, seconds } => quick::run(rounds, seconds).map(done),
+        Command::Full(options) => full::run(&options).map(done),
+        Command::Handshakes(options) => full::handshakes::run(&options).map(done),
+        Command::Started { port, command } => full::start::run(port, &command).map(done),
+        Command::Sidecar { authority, listen, to, side } => leno::run(&authority, listen, to, side).map(done),
+        Command::Echo { listen } => echo::run(listen).map(done),
+        Command::Idle { to, count } => idle::run(&to, count).map(done),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("leno-bench: {error:#}");
             ExitCode::FAILURE

@@ -96,7 +96,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("leno-e2e", &[]),
     ("leno-e2e-cluster", &[]),
     // Runs sidecars with a mesh of literal objects.
-    ("leno-bench", &["leno-core", "leno-identity", "leno-proxy", "leno-xds"]),
+    ("leno-bench", &["leno-core", "leno-identity", "leno-install", "leno-proxy", "leno-xds"]),
 ];
 
 /// What leno-core must not use.

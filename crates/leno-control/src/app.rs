@@ -5,6 +5,7 @@
 
 mod cluster;
 mod files;
+mod tidy;
 mod webhooks;
 
 use std::net::SocketAddr;
@@ -115,6 +116,7 @@ impl Parts {
     fn serve(self, listener: TcpListener, ttl_max: Duration, tasks: &mut Tasks) -> anyhow::Result<()> {
         let (connections, incoming) = mpsc::channel(CONNECTIONS);
         let tls_settings = self.certificate.server(&[b"h2"])?;
+        tasks.spawn(until(self.drain.clone(), tidy::keep()));
         tasks.spawn(async_ok(tls::accept(listener, tls_settings, connections)));
         let ca = Ca { keys: self.keys, auth: self.auth.clone(), ttl_max, hub: Arc::clone(&self.hub) };
         let ads = Ads { hub: self.hub, auth: self.auth, proxies: self.proxies, drain: self.drain.clone() };
@@ -147,6 +149,14 @@ fn monitor(
         let ended = async move { end.started().await };
         monitor.serve(listener, ended).await.context("the monitoring server failed")
     });
+}
+
+/// Runs a part until the drain starts; it must not end before.
+async fn until(drain: Drain, part: impl Future<Output = ()>) -> anyhow::Result<()> {
+    tokio::select! {
+        () = part => anyhow::bail!("a part of the control plane ended"),
+        () = drain.started() => Ok(()),
+    }
 }
 
 async fn async_ok(future: impl Future<Output = ()>) -> anyhow::Result<()> {

@@ -1,7 +1,10 @@
 //! The one writer: takes batches of objects in, keeps the world, and pushes what changed.
 //!
-//! Everyone else reads: sessions read the snapshot and hear which names changed, the monitoring server reads the world
-//! and the objects' states.
+//! Everyone else reads: sessions read the snapshot and hear which of the names that they want changed ([`interest`]), the
+//! monitoring server reads the world and the objects' states.
+
+pub mod interest;
+mod pace;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -11,7 +14,10 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use leno_xds::snapshot::Snapshot;
 use leno_xds::wire::{ResourceKind, ResourceName};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
+
+use interest::{Interest, Listener};
+use pace::Pace;
 
 use crate::build::Refresher;
 use crate::history::History;
@@ -27,23 +33,12 @@ mod tests;
 const QUIET: Duration = Duration::from_millis(3);
 /// But not longer than this.
 const PATIENCE: Duration = Duration::from_millis(10);
-/// Pushes that a slow session may lag behind before it compares everything.
-const PUSHES: usize = 256;
-
-/// Names that changed.
-#[derive(Debug)]
-pub struct Push {
-    /// Which.
-    pub names: Vec<ResourceName>,
-    /// When the source learned of it.
-    pub at: Instant,
-}
 
 /// What is in force, for all who read.
 #[derive(Debug)]
 pub struct Hub {
     snapshot: ArcSwap<Snapshot>,
-    pushes: broadcast::Sender<Arc<Push>>,
+    interest: Arc<Interest>,
     state: RwLock<State>,
     /// Counters.
     pub metrics: Metrics,
@@ -86,7 +81,7 @@ impl Hub {
         let state = State { world, objects: BTreeMap::new(), faults: BTreeMap::new(), refresher: Refresher::default() };
         Arc::new(Self {
             snapshot: ArcSwap::default(),
-            pushes: broadcast::channel(PUSHES).0,
+            interest: Arc::default(),
             state: RwLock::new(state),
             metrics: Metrics::default(),
             history: History::default(),
@@ -109,9 +104,9 @@ impl Hub {
         self.snapshot.load_full()
     }
 
-    /// Hears of every push from now on. Subscribe first and read the snapshot then: nothing is missed.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Push>> {
-        self.pushes.subscribe()
+    /// One who is to hear of changes of what it wants.
+    pub fn listen(&self) -> Listener {
+        self.interest.enter()
     }
 
     /// Reads the state; do not hold it across an await.
@@ -122,18 +117,25 @@ impl Hub {
 
     /// Takes batches until the source ends.
     pub async fn run(self: Arc<Self>, mut batches: mpsc::Receiver<Batch>) {
+        let mut pace = Pace::default();
         while let Some(batch) = batches.recv().await {
             let at = batch.at;
             let start = tokio::time::Instant::now();
             let mut urgent = self.apply(batch);
-            while !urgent {
-                let left = PATIENCE.saturating_sub(start.elapsed());
-                match tokio::time::timeout(QUIET.min(left), batches.recv()).await {
-                    Ok(Some(more)) => urgent = self.apply(more),
+            loop {
+                let rest = pace.rest(tokio::time::Instant::now());
+                let quiet = QUIET.min(PATIENCE.saturating_sub(start.elapsed()));
+                let wait = if urgent { rest } else { rest.max(quiet) };
+                if wait.is_zero() {
+                    break;
+                }
+                match tokio::time::timeout(wait, batches.recv()).await {
+                    Ok(Some(more)) => urgent |= self.apply(more),
                     Ok(None) | Err(_) => break,
                 }
             }
-            self.push(at);
+            let start = tokio::time::Instant::now();
+            pace.pushed(start, self.push(at));
         }
     }
 
@@ -198,29 +200,31 @@ impl Hub {
         }
     }
 
-    /// Builds what was touched and tells the sessions.
-    fn push(&self, at: Instant) {
+    /// Builds what was touched and tells the sessions that it concerns; returns how many these are.
+    fn push(&self, at: Instant) -> usize {
         let names = {
             let mut guard = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
             let state = &mut *guard;
             let touched = state.world.take_touched();
             if touched.is_empty() {
-                return;
+                return 0;
             }
             let changes = state.refresher.refresh(&state.world, touched);
+            self.metrics.built.fetch_add(changes.built as u64, Ordering::Relaxed);
             self.metrics.set_services(state.world.services().len());
             let failed = u64::try_from(state.refresher.faults().len()).unwrap_or(u64::MAX);
             self.metrics.internal_errors.fetch_add(failed, Ordering::Relaxed);
             if changes.names.is_empty() {
-                return;
+                return 0;
             }
             self.snapshot.store(Arc::new(state.refresher.snapshot().clone()));
             changes.names
         };
         self.metrics.triggered(Trigger::of(names.iter().map(|n| n.kind)));
         tracing::debug!(resources = names.len(), took = ?at.elapsed(), "pushing");
-        // Nobody connected: nobody to tell.
-        let _ = self.pushes.send(Arc::new(Push { names, at }));
+        let told = self.interest.tell(&names, at);
+        self.metrics.told.fetch_add(told as u64, Ordering::Relaxed);
+        told
     }
 }
 

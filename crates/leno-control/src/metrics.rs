@@ -73,6 +73,10 @@ pub struct Metrics {
     push_time: [Mutex<Histogram<{ PUSH_BOUNDS.len() }>>; ResourceKind::ALL.len()],
     config_size: [Mutex<Histogram<{ SIZE_BOUNDS.len() }>>; ResourceKind::ALL.len()],
     triggers: [AtomicU64; Trigger::ALL.len()],
+    /// Resources that were built, changed or not.
+    pub built: AtomicU64,
+    /// Proxies that were told of changes, each once for each time that it was told.
+    pub told: AtomicU64,
     /// Resources that could not be built when they were to be.
     pub internal_errors: AtomicU64,
     /// Certificates asked for.
@@ -180,6 +184,18 @@ impl Metrics {
         }
         family(text, "pilot_total_xds_internal_errors", "counter", "Total number of internal XDS errors in pilot.");
         line(text, "pilot_total_xds_internal_errors", "", self.internal_errors.load(Ordering::Relaxed));
+        let own = [
+            (
+                "leno_control_resources_built_total",
+                "Resources built because something that they depend on changed.",
+                &self.built,
+            ),
+            ("leno_control_proxies_told_total", "Proxies told of changes of what they subscribed to.", &self.told),
+        ];
+        for (name, help, counter) in own {
+            family(text, name, "counter", help);
+            line(text, name, "", counter.load(Ordering::Relaxed));
+        }
         self.render_events(text, "pilot_k8s_cfg_events", "Events from config.", false);
         self.render_events(text, "pilot_k8s_reg_events", "Events from k8s registry.", true);
         let process = Process::read(SystemTime::now());

@@ -217,3 +217,89 @@ async fn what_cannot_start_says_why() {
     let error = format!("{:#}", leno_control::app::App::start(settings).await.unwrap_err());
     assert!(error.contains("ca-cert.pem"), "{error}");
 }
+
+/// What a change of endpoints and one of a route come to: resources built, proxies told, responses and bytes sent.
+#[derive(Debug, PartialEq)]
+struct Work([f64; 4]);
+
+async fn work_so_far(control: &Control) -> Work {
+    let text = control.text("/metrics").await;
+    let sum = |name: &str| -> f64 {
+        let values = text.lines().filter(|l| l.starts_with(name)).filter_map(|l| l.rsplit_once(' '));
+        values.map(|(_, value)| value.parse::<f64>().unwrap()).sum()
+    };
+    Work([
+        sum("leno_control_resources_built_total"),
+        sum("leno_control_proxies_told_total"),
+        sum("pilot_xds_pushes{"),
+        sum("pilot_xds_config_size_bytes_sum"),
+    ])
+}
+
+/// The same two changes, which concern two proxies, with others beside them that they do not concern.
+async fn work_beside(services: usize, proxies: usize) -> Work {
+    let other = |n: usize| {
+        format!(
+            "---\n{{apiVersion: v1, kind: Service, metadata: {{name: other-{n}, namespace: shop}}, \
+             spec: {{clusterIP: 10.96.1.{n}, ports: [{{name: http, port: 80}}]}}}}\n"
+        )
+    };
+    let others: String = (1..=services).map(other).collect();
+    let files = [
+        ("mesh.yaml", MESH),
+        ("dr.yaml", DESTINATION_RULE),
+        ("vs.yaml", &virtual_service(90)),
+        ("others.yaml", &others),
+    ];
+    let control = Control::start(&files).await;
+    let mut clients = Vec::new();
+    for n in 0..proxies {
+        let (client, mut events) = control.proxy(&format!("other-{n}"), "shop", "web");
+        let ids = (1..=services).map(|n| ServiceId::new("shop", format!("other-{n}")));
+        let names: Vec<_> = ids.flat_map(|id| [ResourceName::service(&id), ResourceName::endpoints(&id)]).collect();
+        names.iter().cloned().for_each(|name| client.subscribe(name));
+        assert_eq!(events.recv().await, Some(Event::Connected));
+        for _ in &names {
+            update(&mut events).await;
+        }
+        clients.push((client, events));
+    }
+    let mut concerned = Vec::new();
+    for pod in ["web-1", "web-2"] {
+        let (client, mut events) = control.proxy(pod, "shop", "web");
+        let names =
+            [ResourceName::service(&reviews()), ResourceName::endpoints(&reviews()), ResourceName::routes(&reviews())];
+        names.iter().cloned().for_each(|name| client.subscribe(name));
+        assert_eq!(events.recv().await, Some(Event::Connected));
+        for _ in &names {
+            update(&mut events).await;
+        }
+        concerned.push((client, events));
+    }
+
+    // It is counted after it is sent.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let before = work_so_far(&control).await;
+    control.write("mesh.yaml", &MESH.replace("ready: true # second", "ready: false"));
+    for (_, events) in &mut concerned {
+        update(events).await;
+    }
+    control.write("vs.yaml", &virtual_service(80));
+    for (_, events) in &mut concerned {
+        update(events).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let after = work_so_far(&control).await;
+    for (_, events) in &mut clients {
+        assert!(events.try_recv().is_err(), "told of what it did not ask for");
+    }
+    control.stop().await;
+    Work(std::array::from_fn(|n| after.0[n] - before.0[n]))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_makes_work_for_those_whom_it_concerns_only() {
+    let few = work_beside(1, 1).await;
+    assert_eq!(few.0[..3], [2.0, 4.0, 4.0], "{few:?}");
+    assert_eq!(work_beside(40, 12).await, few);
+}

@@ -1,9 +1,12 @@
-//! Giving back what only the start of a process needed. The one file of Leno with `unsafe` code.
+//! Giving back what is not needed any more. The one file of Leno with `unsafe` code.
 //!
 //! A program's code is mapped from its file and becomes resident as it runs. A sidecar runs most of its code once, at its
 //! start (settings, keys, the first handshake), and a small part of it for the rest of its life; nothing takes the first
 //! part away again until the node is short of memory. [`release_code`] tells the kernel that it may: the pages leave the
 //! process at once, stay in the page cache while there is room, and those that are needed come back by minor faults.
+//!
+//! What was allocated and freed stays with the allocator, for it may be needed again. After a burst (a whole mesh was read, many
+//! proxies came) it will not be: [`release_freed`] gives those pages back too.
 
 #![allow(unsafe_code)]
 
@@ -32,6 +35,17 @@ pub fn release_code() -> io::Result<usize> {
     Ok(total)
 }
 
+/// Gives pages of the heap that hold nothing any more back to the kernel. It takes the allocator's locks for some
+/// milliseconds; call it seldom, and not on a thread that others wait for. Does nothing with another C library than glibc.
+pub fn release_freed() {
+    // SAFETY: malloc_trim(3) takes a number of bytes and no pointer, may be called from any thread at any time, and
+    // gives back free memory only, which nobody holds a reference to.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        nix::libc::malloc_trim(0);
+    }
+}
+
 /// The addresses of a line of `/proc/PID/maps` (proc(5)) that is code from a file.
 fn code(line: &str) -> Option<std::ops::Range<usize>> {
     let mut fields = line.split_ascii_whitespace();
@@ -47,7 +61,7 @@ fn code(line: &str) -> Option<std::ops::Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{code, release_code};
+    use super::{code, release_code, release_freed};
 
     #[test]
     fn only_code_from_files_is_let_go() {
@@ -64,6 +78,21 @@ mod tests {
         }
         assert_eq!(code("nonsense"), None);
         assert_eq!(code("3000-1000 r-xp 0 0:0 12 /x"), None);
+    }
+
+    #[test]
+    #[cfg(target_env = "gnu")]
+    fn what_was_freed_is_given_back() {
+        let resident = crate::process::resident_bytes;
+        // Too small to be mapped one by one; the last one keeps the end of the heap where it is.
+        let mut blocks: Vec<Vec<u8>> = (0..16_384).map(|_| vec![1; 4096]).collect();
+        let last = blocks.pop();
+        drop(blocks);
+        let before = resident();
+        release_freed();
+        let after = resident();
+        assert!(after + (32 << 20) < before, "{before} {after}");
+        assert!(last.is_some());
     }
 
     #[test]

@@ -94,14 +94,8 @@ impl DeltaSession {
     /// # Errors
     /// See [`RequestError`]; the session is as before.
     pub fn on_request(&mut self, req: &DeltaDiscoveryRequest, snapshot: &Snapshot) -> Result<Handled, RequestError> {
-        let kind = ResourceKind::from_type_url(&req.type_url)
-            .ok_or_else(|| RequestError::UnknownType(req.type_url.clone()))?;
-        let subscribed: usize = self.kinds.iter().map(|k| k.subscribed.len()).sum();
+        let kind = self.admit(req)?;
         let names = &req.resource_names_subscribe;
-        if subscribed + names.len() > MAX_SUBSCRIPTIONS || names.iter().any(|n| n.len() > MAX_NAME) {
-            return Err(RequestError::TooMuch);
-        }
-
         let state = &mut self.kinds[kind.index()];
         let settled = state.settle(kind, &req.response_nonce, req.error_detail.as_ref());
         for name in &req.resource_names_unsubscribe {
@@ -112,11 +106,32 @@ impl DeltaSession {
         for name in names {
             // A name that is subscribed to again is asked for anew: the proxy has dropped what it had.
             let has = req.initial_resource_versions.get(name).and_then(|v| v.parse().ok());
-            let key: Arc<str> = name.as_str().into();
+            // All sessions hold one copy of a name.
+            let key = snapshot.share_key(kind, name);
             state.subscribed.insert(key.clone(), Subscription::new(has.map_or(Sent::Nothing, Sent::Version)));
             wanted.push(key);
         }
         Ok(Handled { responses: self.respond(kind, wanted, snapshot), settled })
+    }
+
+    /// Whether a request can be served, and the kind that it is about.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn admit(&self, req: &DeltaDiscoveryRequest) -> Result<ResourceKind, RequestError> {
+        let kind = ResourceKind::from_type_url(&req.type_url)
+            .ok_or_else(|| RequestError::UnknownType(req.type_url.clone()))?;
+        let subscribed: usize = self.kinds.iter().map(|k| k.subscribed.len()).sum();
+        let names = &req.resource_names_subscribe;
+        if subscribed + names.len() > MAX_SUBSCRIPTIONS || names.iter().any(|n| n.len() > MAX_NAME) {
+            return Err(RequestError::TooMuch);
+        }
+        Ok(kind)
+    }
+
+    /// What the proxy wants of one kind.
+    pub fn wanted(&self, kind: ResourceKind) -> impl Iterator<Item = &str> {
+        self.kinds[kind.index()].subscribed.keys().map(|key| &**key)
     }
 
     /// What to send after `changed` took the values that they have in `snapshot`.

@@ -1,9 +1,12 @@
 //! All encoded resources of a mesh at one moment.
 //!
 //! A snapshot is a value: a session that holds one sees a whole version of the mesh. Cloning shares the maps, and a
-//! change copies at most the map of one kind, whose keys and bytes are shared too.
+//! change copies a small part of one, however large the mesh is; keys and bytes are shared too.
 
-use std::collections::HashMap;
+mod table;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -11,14 +14,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::wire::{DecodeError, Interner, Resource, ResourceKind, ResourceName};
-
-#[cfg(test)]
-mod tests;
+use table::Table;
 
 /// Every resource that exists, encoded once for all who subscribe.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    kinds: [Arc<HashMap<Arc<str>, Encoded>>; ResourceKind::ALL.len()],
+    kinds: [Table; ResourceKind::ALL.len()],
 }
 
 impl Snapshot {
@@ -31,7 +32,13 @@ impl Snapshot {
     /// As [`Self::get`], by kind and key.
     #[must_use]
     pub fn get_key(&self, kind: ResourceKind, key: &str) -> Option<&Encoded> {
-        self.kinds[kind.index()].get(key)
+        self.kinds[kind.index()].get(key).map(|(_, encoded)| encoded)
+    }
+
+    /// The key of a resource that exists, shared with the snapshot; else a new one.
+    #[must_use]
+    pub fn share_key(&self, kind: ResourceKind, key: &str) -> Arc<str> {
+        self.kinds[kind.index()].get(key).map_or_else(|| key.into(), |(shared, _)| Arc::clone(shared))
     }
 
     /// Puts a resource in; `false` when it was there with the same version.
@@ -40,13 +47,13 @@ impl Snapshot {
         if self.get(name).is_some_and(|e| e.version == version) {
             return false;
         }
-        Arc::make_mut(&mut self.kinds[name.kind.index()]).insert(name.key.clone(), Encoded { version, bytes });
+        self.kinds[name.kind.index()].insert(&name.key, Encoded { version, bytes });
         true
     }
 
     /// Takes a resource out; `false` when there was none.
     pub fn remove(&mut self, name: &ResourceName) -> bool {
-        self.get(name).is_some() && Arc::make_mut(&mut self.kinds[name.kind.index()]).remove(&name.key).is_some()
+        self.kinds[name.kind.index()].remove(&name.key)
     }
 
     /// Number of resources of one kind.
@@ -58,7 +65,7 @@ impl Snapshot {
     /// Whether there is nothing at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.kinds.iter().all(|k| k.is_empty())
+        self.kinds.iter().all(|k| k.len() == 0)
     }
 
     /// Keys and resources of one kind, in no order.

@@ -10,7 +10,7 @@ use leno_kit::drain;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::{App, BATCHES, Parts, Tasks, async_ok, listen, monitor, webhooks};
+use super::{App, BATCHES, Parts, Tasks, async_ok, listen, monitor, until, webhooks};
 use crate::boot::Settings;
 use crate::hub::Hub;
 use crate::kube::authority::Keeper;
@@ -124,14 +124,6 @@ async fn keep_keys(mut keeper: Keeper, drain: &Drain, tasks: &mut Tasks) -> (Arc
         }
     }));
     (first, keys)
-}
-
-/// Runs a part until the drain starts; it must not end before.
-async fn until(drain: Drain, part: impl Future<Output = ()>) -> anyhow::Result<()> {
-    tokio::select! {
-        () = part => anyhow::bail!("the cluster is not followed any more"),
-        () = drain.started() => Ok(()),
-    }
 }
 
 /// Sends nobody here any more once the drain starts.

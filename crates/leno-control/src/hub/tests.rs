@@ -49,30 +49,38 @@ ports: [{ name: http, port: 8080 }]
 endpoints: [{ addresses: [10.9.0.1] }]
 ";
 
-fn names(push: &Push) -> Vec<String> {
-    push.names.iter().map(ToString::to_string).collect()
+/// What one who wants all of the shop hears next.
+async fn heard(listener: &Listener) -> Vec<String> {
+    listener.news().await.names.iter().map(ToString::to_string).collect()
+}
+
+fn listener(hub: &Hub) -> Listener {
+    let listener = hub.listen();
+    listener.want(ResourceKind::Endpoints, ["shop/cart"]);
+    listener.want(ResourceKind::Routes, ["shop/cart"]);
+    listener.want(ResourceKind::Policies, ["shop"]);
+    listener
 }
 
 #[tokio::test]
 async fn what_is_applied_together_takes_effect_together() {
     let hub = Hub::new("cluster.local", batch(SERVICE));
-    let mut pushes = hub.subscribe();
+    let listener = listener(&hub);
     let (batches, inbox) = mpsc::channel(8);
     batches.send(batch(&route("100"))).await.unwrap();
     batches.send(batch(&mode("STRICT"))).await.unwrap();
     let running = tokio::spawn(Arc::clone(&hub).run(inbox));
-    assert_eq!(names(&pushes.recv().await.unwrap()), ["Routes shop/cart", "Policies shop"]);
+    assert_eq!(heard(&listener).await, ["Routes shop/cart", "Policies shop"]);
 
     // Endpoints take what waits along: a proxy sees a whole version.
     batches.send(batch(&route("50"))).await.unwrap();
     batches.send(batch(SLICE)).await.unwrap();
     batches.send(batch(&mode("DISABLE"))).await.unwrap();
-    let first = names(&pushes.recv().await.unwrap());
-    assert_eq!(first, ["Endpoints shop/cart", "Routes shop/cart"]);
-    assert_eq!(names(&pushes.recv().await.unwrap()), ["Policies shop"]);
+    assert_eq!(heard(&listener).await, ["Endpoints shop/cart", "Routes shop/cart"]);
+    assert_eq!(heard(&listener).await, ["Policies shop"]);
     drop(batches);
     running.await.unwrap();
-    assert!(pushes.try_recv().is_err());
+    assert!(tokio::time::timeout(Duration::ZERO, listener.news()).await.is_err());
 }
 
 #[tokio::test]

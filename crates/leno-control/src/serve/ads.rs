@@ -1,6 +1,7 @@
 //! The aggregated discovery service: one task for each proxy, between its stream and the hub.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,16 +11,16 @@ use leno_kit::Drain;
 use leno_xds::client::Node;
 use leno_xds::proto::discovery::aggregated_discovery_service_server::AggregatedDiscoveryService;
 use leno_xds::proto::discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse};
-use leno_xds::server::{RequestError, Settled};
+use leno_xds::server::{Handled, RequestError, Settled};
 use leno_xds::wire::ResourceKind;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::auth::{Authenticator, Caller};
-use super::proxies::{Proxies, Proxy};
-use crate::hub::{Hub, Push};
+use super::proxies::{Listed, Proxies, Proxy};
+use crate::hub::Hub;
+use crate::hub::interest::{Listener, News};
 use crate::metrics::Trigger;
 
 /// Responses that wait for a slow proxy before its task does.
@@ -88,25 +89,18 @@ impl ProxyStream {
 
     /// Serves until the proxy goes (`Ok`) or must be sent away.
     async fn serve(&mut self, caller: &Caller, requests: &mut Streaming<DeltaDiscoveryRequest>) -> Result<(), Status> {
-        // Before the snapshot is read for the first time: what changes in between is heard of.
-        let mut pushes = self.ads.hub.subscribe();
         let Some(Ok(first)) = requests.next().await else { return Ok(()) };
         let node = identify(&first, caller)?;
         self.same_pod(&node, caller)?;
         tracing::info!(pod = node.pod, namespace = node.namespace, version = node.version, "a proxy connected");
-        let proxy = Arc::new(Proxy::new(node));
-        let _listed = self.ads.proxies.enter(Arc::clone(&proxy));
+        let proxy = Connected::new(&self.ads, Proxy::new(node));
         let end = async {
             self.on_request(&proxy, &first).await?;
             loop {
                 tokio::select! {
                     // Endpoints that went away before the next question about them.
                     biased;
-                    push = pushes.recv() => match push {
-                        Ok(push) => self.on_push(&proxy, &push).await?,
-                        Err(RecvError::Lagged(_)) => self.on_lag(&proxy).await?,
-                        Err(RecvError::Closed) => return Err(Status::unavailable("the control plane is shutting down")),
-                    },
+                    news = proxy.listener.news() => self.on_news(&proxy, &news).await?,
                     request = requests.next() => match request {
                         Some(Ok(request)) => self.on_request(&proxy, &request).await?,
                         Some(Err(_)) | None => return Ok(()),
@@ -134,9 +128,9 @@ impl ProxyStream {
         }
     }
 
-    async fn on_request(&mut self, proxy: &Proxy, request: &DeltaDiscoveryRequest) -> Result<(), Status> {
+    async fn on_request(&mut self, proxy: &Connected, request: &DeltaDiscoveryRequest) -> Result<(), Status> {
         let begun = Instant::now();
-        let handled = proxy.session().on_request(request, &self.ads.hub.snapshot());
+        let handled = proxy.on_request(request, &self.ads.hub);
         match handled {
             Ok(handled) => {
                 if let Some(settled) = handled.settled {
@@ -156,16 +150,15 @@ impl ProxyStream {
         }
     }
 
-    async fn on_push(&mut self, proxy: &Proxy, push: &Push) -> Result<(), Status> {
+    async fn on_news(&mut self, proxy: &Proxy, news: &News) -> Result<(), Status> {
         let begun = Instant::now();
-        let responses = proxy.session().on_change(&push.names, &self.ads.hub.snapshot());
-        self.send(responses, begun, Some(push.at)).await
-    }
-
-    async fn on_lag(&mut self, proxy: &Proxy) -> Result<(), Status> {
-        let begun = Instant::now();
-        let responses = proxy.session().resync(&self.ads.hub.snapshot());
-        self.send(responses, begun, None).await
+        let snapshot = self.ads.hub.snapshot();
+        let responses = if news.everything {
+            proxy.session().resync(&snapshot)
+        } else {
+            proxy.session().on_change(&news.names, &snapshot)
+        };
+        self.send(responses, begun, Some(news.at)).await
     }
 
     /// `begun`: when they were begun to be made. `at`: when the source learned of what is in them, for changes.
@@ -211,6 +204,46 @@ impl ProxyStream {
         }
         for (name, reason) in &settled.refused {
             tracing::error!(pod = proxy.node.pod, namespace = proxy.node.namespace, resource = %format_args!("{} {name}", settled.kind), %reason, "a proxy refused a resource");
+        }
+    }
+}
+
+/// A proxy with its place among those that are connected and among those that hear of changes; it gives both up when dropped.
+struct Connected {
+    proxy: Arc<Proxy>,
+    listener: Listener,
+    _listed: Listed,
+}
+
+impl Connected {
+    fn new(ads: &Ads, proxy: Proxy) -> Self {
+        let proxy = Arc::new(proxy);
+        Self { listener: ads.hub.listen(), _listed: ads.proxies.enter(Arc::clone(&proxy)), proxy }
+    }
+
+    fn on_request(&self, request: &DeltaDiscoveryRequest, hub: &Hub) -> Result<Handled, RequestError> {
+        let mut session = self.session();
+        let kind = session.admit(request)?;
+        // Before the snapshot is read: what changes in between is heard of.
+        self.listener.forget(kind, request.resource_names_unsubscribe.iter().map(String::as_str));
+        self.listener.want(kind, request.resource_names_subscribe.iter().map(String::as_str));
+        session.on_request(request, &hub.snapshot())
+    }
+}
+
+impl Deref for Connected {
+    type Target = Proxy;
+
+    fn deref(&self) -> &Proxy {
+        &self.proxy
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        let session = self.proxy.session();
+        for kind in ResourceKind::ALL {
+            self.listener.forget(kind, session.wanted(kind));
         }
     }
 }

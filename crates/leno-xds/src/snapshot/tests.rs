@@ -36,3 +36,31 @@ fn a_resource_under_another_name_does_not_pass() {
     snapshot.set(&wrong, mesh.encode());
     assert_eq!(snapshot.check().unwrap_err().0, wrong);
 }
+
+#[test]
+fn a_change_copies_a_small_part_of_a_large_mesh() {
+    let mut now = Snapshot::default();
+    for n in 0..5000 {
+        now.set(&ResourceName::new(ResourceKind::Routes, n.to_string()), Bytes::from_static(b"a"));
+    }
+    let before = now.clone();
+    now.set(&ResourceName::new(ResourceKind::Routes, "17"), Bytes::from_static(b"b"));
+    now.remove(&ResourceName::new(ResourceKind::Routes, "none"));
+    let copied: usize = ResourceKind::ALL
+        .into_iter()
+        .map(|kind| before.kinds[kind.index()].entries_apart(&now.kinds[kind.index()]))
+        .sum();
+    assert!(copied > 0 && copied < 100, "{copied}");
+    assert_eq!((before.len(ResourceKind::Routes), now.len(ResourceKind::Routes)), (5000, 5000));
+    assert_eq!(now.iter(ResourceKind::Routes).count(), 5000);
+}
+
+#[test]
+fn names_are_shared() {
+    let mut now = Snapshot::default();
+    let name = ResourceName::new(ResourceKind::Routes, "a/b");
+    now.set(&name, Bytes::from_static(b"a"));
+    now.set(&ResourceName::new(ResourceKind::Routes, "a/b"), Bytes::from_static(b"b"));
+    assert!(Arc::ptr_eq(&now.share_key(ResourceKind::Routes, "a/b"), &name.key));
+    assert_eq!(&*now.share_key(ResourceKind::Routes, "a/c"), "a/c");
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leno_config::LowerContext;
+use leno_xds::wire::ResourceKind;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -103,13 +104,14 @@ async fn what_the_cluster_has_is_in_force_and_followed() {
     }
     assert_eq!(followed.namespaces.get("shop").unwrap().labels["istio-injection"], "enabled");
 
-    let mut pushes = hub.subscribe();
+    let listener = hub.listen();
+    listener.want(ResourceKind::Endpoints, ["shop/cart"]);
     let slice = "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices/cart-x";
     let mut changed = api.get(slice).unwrap();
     changed["endpoints"][0]["conditions"]["terminating"] = json!(true);
     api.set(slice, changed);
-    let push = tokio::time::timeout(Duration::from_secs(5), pushes.recv()).await.unwrap().unwrap();
-    assert_eq!(push.names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["Endpoints shop/cart"]);
+    let news = tokio::time::timeout(Duration::from_secs(5), listener.news()).await.unwrap();
+    assert_eq!(news.names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["Endpoints shop/cart"]);
 
     api.delete("/api/v1/namespaces/shop/pods/cart-1");
     eventually("the pod goes", || hub.state().world.pods().get("shop", "cart-1").is_none()).await;

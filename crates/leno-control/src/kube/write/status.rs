@@ -87,9 +87,14 @@ async fn fates(duties: &Duties) -> Vec<(ObjectKey, Reported, Fate)> {
         return Vec::new();
     }
     let elsewhere = duties.peers.live(&duties.hub).await;
-    let state = duties.hub.state();
-    let names: Vec<_> = reports.iter().map(|(key, _)| state.world.resources_of(key)).collect();
+    let names: Vec<_> = {
+        let state = duties.hub.state();
+        reports.iter().map(|(key, _)| state.world.resources_of(key)).collect()
+    };
+    // All proxies are looked at: the writer must not wait for that.
+    let names: Vec<_> = names.iter().map(Vec::as_slice).collect();
     let here = live_of(&duties.hub, &duties.proxies, &names);
+    let state = duties.hub.state();
     let fate = |((key, reported), (live, of)): ((ObjectKey, Reported), (usize, usize))| {
         let status = state.objects.get(&key)?.clone();
         let (more_live, more_of) = elsewhere.get(&key).copied().unwrap_or_default();

@@ -105,12 +105,16 @@ pub(super) fn syncz(monitor: &Monitor) -> Vec<Value> {
 
 /// All objects: in force or refused and why, and in how many of the proxies that use them they live.
 pub(super) fn objects(monitor: &Monitor, filter: &Filter) -> Value {
-    let state = monitor.hub.state();
-    let shown: Vec<_> =
-        state.objects.iter().filter(|(key, _)| filter.takes(&key.kind, &key.namespace, &key.name)).collect();
-    let names: Vec<_> = shown.iter().map(|(key, _)| state.world.resources_of(key)).collect();
+    let shown: Vec<(ObjectKey, ObjectStatus, Vec<ResourceName>)> = {
+        let state = monitor.hub.state();
+        let wanted = state.objects.iter().filter(|(key, _)| filter.takes(&key.kind, &key.namespace, &key.name));
+        wanted.map(|(key, status)| (key.clone(), status.clone(), state.world.resources_of(key))).collect()
+    };
+    // All proxies are looked at: the writer must not wait for that.
+    let names: Vec<_> = shown.iter().map(|(.., names)| &names[..]).collect();
     let live = live_of(&monitor.hub, &monitor.proxies, &names);
-    let report = |((key, status), (live, of)): (&(&ObjectKey, &ObjectStatus), (usize, usize))| {
+    let state = monitor.hub.state();
+    let report = |((key, status, _), (live, of)): (&(ObjectKey, ObjectStatus, _), (usize, usize))| {
         json!({
             "kind": key.kind,
             "namespace": key.namespace,
@@ -137,7 +141,7 @@ pub(super) fn objects(monitor: &Monitor, filter: &Filter) -> Value {
 }
 
 /// For the resources of each object: how many proxies live by all of them that they use, and how many use any.
-pub(crate) fn live_of(hub: &Hub, proxies: &Proxies, objects: &[Vec<ResourceName>]) -> Vec<(usize, usize)> {
+pub(crate) fn live_of(hub: &Hub, proxies: &Proxies, objects: &[&[ResourceName]]) -> Vec<(usize, usize)> {
     let snapshot = hub.snapshot();
     let mut counts = vec![(0, 0); objects.len()];
     for proxy in proxies.all() {
