@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use fleet::{Fleet, Plan, Subscribed};
@@ -100,7 +101,9 @@ async fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
                     continue;
                 }
                 let start = Instant::now();
-                let row = one(plan, options.seconds, kind, &program, &source, &mut values).await?;
+                let row = one(plan, options.seconds, kind, &program, &source, &mut values).await;
+                let row =
+                    row.with_context(|| format!("{plan}; the control plane's log ends with:\n{}", source.log()))?;
                 eprintln!("{plan}: {:.0?}", start.elapsed());
                 rows.push(row);
             }

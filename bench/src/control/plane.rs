@@ -36,15 +36,14 @@ impl Plane {
             command.arg(flag).arg(at.to_string());
         }
         // One line for each proxy that comes and goes is not what is measured.
-        command.args(["--log", "warn"]).stderr(std::fs::File::create(source.folder().join("leno-control.log"))?);
+        command.args(["--log", "warn"]).stderr(std::fs::File::create(source.log_file())?);
         let start = Instant::now();
         let running = Running(command.spawn().with_context(|| format!("starting {}", program.display()))?);
         let mut plane = Self { running, xds, monitoring, ready: Duration::ZERO };
         while !plane.get("/ready").await.is_ok_and(|answer| answer.contains(" 200 ")) {
             let ended = plane.running.0.try_wait()?;
             if ended.is_some() || start.elapsed() > PATIENCE {
-                let log = std::fs::read_to_string(source.folder().join("leno-control.log")).unwrap_or_default();
-                anyhow::bail!("the control plane is not ready:\n{log}");
+                anyhow::bail!("the control plane is not ready");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

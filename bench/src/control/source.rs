@@ -1,7 +1,7 @@
 //! Where the mesh's objects are written, and where the control plane reads them: a cluster's API server, or a folder.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,6 +18,8 @@ use super::mesh::{self, ACCOUNT, NAMESPACE, Object};
 
 /// Writes under way at a time while the mesh is made.
 const AT_ONCE: usize = 48;
+/// Lines of a log that are shown with a failure.
+const LINES: usize = 10;
 /// Namespace of the control plane.
 const HOME: &str = "leno-system";
 /// Life of the proxies' tokens.
@@ -62,9 +64,16 @@ impl Source {
         self.authority.roots()
     }
 
-    /// For logs.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+    /// Where the control plane's log goes.
+    pub(crate) fn log_file(&self) -> PathBuf {
+        self.folder.path().join("leno-control.log")
+    }
+
+    /// The end of the control plane's log.
+    pub(crate) fn log(&self) -> String {
+        let text = std::fs::read_to_string(self.log_file()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(LINES)..].join("\n")
     }
 
     /// Tells the control plane where it reads.

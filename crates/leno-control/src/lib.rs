@@ -6,8 +6,8 @@
 //! The life of a change: a file is closed or moved into place ([`source::files`], a millisecond of gathering), its
 //! objects are lowered by `leno_config` and become a [`source::Batch`]; the one task of [`hub::Hub`] puts them into
 //! [`world::World`], which names the wire resources that they may touch; [`build::Refresher`] builds and encodes those
-//! and keeps the ones whose bytes differ; every session hears their names, and sends each proxy the shared bytes of what
-//! it subscribed to. Endpoints go at once, the rest waits some milliseconds for what is applied along with it.
+//! and keeps the ones whose bytes differ; the sessions of proxies that subscribed to these hear of it ([`hub::interest`]), and
+//! send the shared bytes. Endpoints go at once, the rest waits some milliseconds for what is applied along with it.
 //! An object that is refused changes nothing: its last good version stays until it is mended or deleted.
 
 pub mod app;
