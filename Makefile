@@ -85,6 +85,12 @@ fuzz: ## Every fuzz target for FUZZ_SECONDS (60)
 	@for t in $$(cargo +nightly fuzz list); do echo "fuzz $$t"; \
 	  cargo +nightly fuzz run $$t -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 || exit 1; done
 
+.PHONY: bench-quick
+bench-quick: ## What a request costs, beside HAProxy in the same minute (as root, under 3 minutes after the build)
+	@scripts/need.sh bench
+	cargo build --profile quick --locked -p leno-bench
+	target/quick/leno-bench quick
+
 .PHONY: memory
 memory: build ## Print what a sidecar holds in memory, with 10 and with 2,000 services
 	cargo test -p leno-e2e --locked --test memory -- --nocapture

@@ -1,4 +1,4 @@
-//! The client codecs: hyper's, hidden behind `Sender`. What went wrong comes out as [`SendError`].
+//! The client codecs: Leno's own for HTTP/1, hyper's for HTTP/2. What went wrong comes out as [`SendError`].
 
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use leno_core::Reason;
 use leno_core::decide::retry::FailureKind;
@@ -16,7 +16,7 @@ use super::body::{Body, BodyError, Request};
 use crate::tcp::splice::Io;
 use crate::tls::DialError;
 
-/// The response as the codec gives it, before its body is bound to its connection.
+/// The response as hyper gives it, before its body is bound to its connection.
 pub type RawResponse = http::Response<hyper::body::Incoming>;
 
 /// A try that got no answer.
@@ -62,26 +62,6 @@ impl From<Unanswered> for SendError {
     fn from(unanswered: Unanswered) -> Self {
         unanswered.error
     }
-}
-
-/// HTTP/1.1 on one connection: one request at a time.
-pub type Http1 = http1::SendRequest<Body>;
-
-/// Starts HTTP/1.1 on `io`.
-///
-/// # Errors
-/// Where the connection is gone already.
-pub async fn http1(io: impl Io + 'static) -> Result<Http1, SendError> {
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD_LIMIT * 2)
-        .handshake(TokioIo::new(io))
-        .await
-        .map_err(|e| classify(&e, false))?;
-    // Its errors reach the request that is under way; between requests nobody needs them.
-    tokio::spawn(async move {
-        let _ = connection.with_upgrades().await;
-    });
-    Ok(sender)
 }
 
 /// HTTP/2 on one connection: many requests.
@@ -143,15 +123,7 @@ pub async fn http2(io: impl Io + 'static) -> Result<Http2, SendError> {
     Ok(Http2 { sender, max_streams })
 }
 
-/// Sends one request on an HTTP/1.1 connection.
-///
-/// # Errors
-/// See [`Unanswered`].
-pub async fn send_http1(sender: &mut Http1, request: Request) -> Result<RawResponse, Unanswered> {
-    sender.try_send_request(request).await.map_err(Unanswered::from)
-}
-
-/// Every way a codec fails, as a reason.
+/// Every way hyper fails, as a reason.
 fn classify(error: &hyper::Error, bytes_left: bool) -> SendError {
     if let Some(body) = cause::<BodyError>(error) {
         let reason = if matches!(body, BodyError::Timeout) { Reason::Timeout } else { Reason::ClientGone };
@@ -208,9 +180,7 @@ fn chain(error: &dyn StdError) -> String {
     text
 }
 
-/// Longest head taken from a client or an endpoint, bytes.
-pub const HEAD_LIMIT: usize = 64 * 1024;
-/// [`HEAD_LIMIT`] as HTTP/2 wants it.
+/// Longest head taken from a client or an endpoint by HTTP/2, bytes.
 pub const HEAD_LIMIT_U32: u32 = 64 * 1024;
 /// Bytes in flight of one stream. Between sidecars the round trip is short.
 pub const STREAM_WINDOW: u32 = 128 * 1024;

@@ -1,17 +1,18 @@
-//! The server codecs: hyper's, fed with a connection and a function from request to response.
+//! The server codecs, fed with a connection and a function from request to response: Leno's own for HTTP/1, hyper's for HTTP/2.
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use leno_kit::Drain;
 
 use super::body::{Body, Request, Response};
-use super::client::{CONNECTION_WINDOW, HEAD_LIMIT, HEAD_LIMIT_U32, SEND_BUFFER, STREAM_WINDOW};
+use super::client::{CONNECTION_WINDOW, HEAD_LIMIT_U32, SEND_BUFFER, STREAM_WINDOW};
+use super::h1;
 use crate::tcp::splice::Io;
 
 /// Serves HTTP/1.x on `io` until the client leaves or the proxy drains. Requests on one connection are answered in order,
@@ -21,15 +22,7 @@ where
     F: Fn(Request) -> R + Send + Sync + 'static,
     R: Future<Output = Response> + Send + 'static,
 {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE)
-        .keep_alive(!drain.is_draining())
-        .max_buf_size(HEAD_LIMIT * 2)
-        .auto_date_header(false)
-        .serve_connection(TokioIo::new(io), hyper_service(handle))
-        .with_upgrades();
-    until_drained(connection, http1::UpgradeableConnection::graceful_shutdown, &drain, std::future::pending()).await;
+    h1::serve(Box::new(io), drain, IDLE, handle).await;
 }
 
 /// Serves HTTP/2 on `io` until the client leaves or the proxy drains. When `leaving` resolves, the client is told to open its

@@ -1,0 +1,69 @@
+//! What processes use, and what a load saw.
+
+use std::process::Command;
+
+use anyhow::Context as _;
+
+/// CPU time of a process, in microseconds.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Cpu {
+    pub(crate) user: f64,
+    pub(crate) system: f64,
+}
+
+/// Reads it from `/proc/PID/stat`.
+pub(crate) fn cpu(pid: u32) -> anyhow::Result<Cpu> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // Behind the name, which may hold anything.
+    let fields: Vec<&str> = stat.rsplit_once(')').context("a stat line")?.1.split_whitespace().collect();
+    let ticks = |n: usize| fields.get(n).and_then(|f| f.parse::<f64>().ok()).context("a stat line");
+    Ok(Cpu { user: ticks(11)? * MICROS_PER_TICK, system: ticks(12)? * MICROS_PER_TICK })
+}
+
+/// Resident memory of a process, in KiB.
+pub(crate) fn resident(pid: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("VmRSS")?;
+    line.trim().trim_end_matches(" kB").parse().context("VmRSS")
+}
+
+/// What a load came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) requests: f64,
+    pub(crate) seconds: f64,
+    pub(crate) failed: f64,
+}
+
+/// Runs wrk or h2load to its end and reads its report.
+pub(crate) fn load(command: &mut Command) -> anyhow::Result<Load> {
+    let output = command.output().with_context(|| format!("running {command:?}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let complain = || format!("{command:?} said:\n{text}{}", String::from_utf8_lossy(&output.stderr));
+    anyhow::ensure!(output.status.success(), complain());
+    wrk(&text).or_else(|| h2load(&text)).with_context(complain)
+}
+
+/// `  123456 requests in 3.00s, 20.0MB read`, and perhaps `Non-2xx or 3xx responses: 5`.
+fn wrk(text: &str) -> Option<Load> {
+    let line = text.lines().find(|l| l.contains(" requests in "))?;
+    let (requests, rest) = line.trim().split_once(" requests in ")?;
+    let seconds = rest.split(',').next()?.trim_end_matches('s').parse().ok()?;
+    let failed = text.lines().find_map(|l| l.trim().strip_prefix("Non-2xx or 3xx responses: "));
+    let failed = failed.map_or(Some(0.0), |n| n.trim().parse().ok())?;
+    Some(Load { requests: requests.parse().ok()?, seconds, failed })
+}
+
+/// `finished in 3.00s, ...` and `requests: 100 total, 100 started, 100 done, 100 succeeded, 0 failed, ...`.
+fn h2load(text: &str) -> Option<Load> {
+    let time = text.lines().find_map(|l| l.strip_prefix("finished in "))?;
+    let seconds = time.split(',').next()?.trim_end_matches('s').parse().ok()?;
+    let counts = text.lines().find_map(|l| l.strip_prefix("requests: "))?;
+    let number = |word: &str| {
+        counts.split(", ").find_map(|part| part.strip_suffix(word)).and_then(|n| n.trim().parse::<f64>().ok())
+    };
+    Some(Load { requests: number(" succeeded")?, seconds, failed: number(" failed")? })
+}
+
+/// The kernel's tick in `/proc` is a hundredth of a second on every platform that Leno runs on.
+const MICROS_PER_TICK: f64 = 10_000.0;

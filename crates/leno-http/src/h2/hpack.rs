@@ -1,0 +1,262 @@
+//! HPACK (RFC 7541).
+//!
+//! Entries of the dynamic tables are kept as what they mean, so an indexed field costs a look-up and two counted references.
+//! Strings are sent plain: between sidecars bytes are cheaper than the cycles that Huffman's code takes. It is read, of
+//! course.
+
+mod huffman;
+mod integer;
+mod table;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderName, HeaderValue};
+
+use table::Table;
+
+/// A field's name, or the pseudo-header that it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// `:authority`.
+    Authority,
+    /// `:method`.
+    Method,
+    /// `:path`.
+    Path,
+    /// `:scheme`.
+    Scheme,
+    /// `:status`.
+    Status,
+    /// `:protocol`, of extended CONNECT.
+    Protocol,
+    /// An ordinary field.
+    Header(HeaderName),
+}
+
+/// A field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Name.
+    pub name: Name,
+    /// Value.
+    pub value: HeaderValue,
+}
+
+/// A block that cannot be read. The tables of both ends do not agree any more: the connection is of no more use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadBlock {
+    /// It ends in the middle of a field.
+    #[error("the header block is cut off")]
+    Cut,
+    /// An integer that is too large for anything.
+    #[error("an integer of the header block is too large")]
+    Integer,
+    /// An index that no table has.
+    #[error("the header block refers to an entry that does not exist")]
+    Index,
+    /// Huffman's code is broken or ends wrongly.
+    #[error("a string of the header block is badly coded")]
+    Huffman,
+    /// A table size that was not agreed on, or not at the block's start.
+    #[error("the header block changes the table's size against the rules")]
+    TableSize,
+}
+
+impl Name {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Authority => ":authority",
+            Self::Method => ":method",
+            Self::Path => ":path",
+            Self::Scheme => ":scheme",
+            Self::Status => ":status",
+            Self::Protocol => ":protocol",
+            Self::Header(name) => name.as_str(),
+        }
+    }
+
+    /// `None`: not a name of HTTP/2, which has small letters only.
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        Some(match bytes {
+            b":authority" => Self::Authority,
+            b":method" => Self::Method,
+            b":path" => Self::Path,
+            b":scheme" => Self::Scheme,
+            b":status" => Self::Status,
+            b":protocol" => Self::Protocol,
+            _ if bytes.iter().any(u8::is_ascii_uppercase) => return None,
+            _ => Self::Header(HeaderName::from_bytes(bytes).ok()?),
+        })
+    }
+}
+
+impl Field {
+    /// Its size as tables and limits count it (RFC 7541, section 4.1).
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.name.as_str().len() + self.value.len() + ENTRY
+    }
+}
+
+/// Reads blocks.
+#[derive(Debug)]
+pub struct Decoder {
+    table: Table,
+    /// The largest table that this end has allowed.
+    allowed: usize,
+}
+
+impl Decoder {
+    /// With a table of at most `allowed` bytes.
+    #[must_use]
+    pub fn new(allowed: usize) -> Self {
+        Self { table: Table::new(allowed), allowed }
+    }
+
+    /// Reads a whole block. `each` gets every field; `None` stands for one that HTTP does not allow (a capital letter, a
+    /// control character): the message is malformed, but what follows can still be read.
+    ///
+    /// # Errors
+    /// See [`BadBlock`].
+    pub fn decode(&mut self, block: &Bytes, mut each: impl FnMut(Option<Field>)) -> Result<(), BadBlock> {
+        let mut at = 0;
+        let mut begun = false;
+        while let Some(first) = block.get(at).copied() {
+            if first & 0xe0 == 0x20 {
+                let size = integer::read(block, &mut at, 5)?;
+                if begun || size > self.allowed {
+                    return Err(BadBlock::TableSize);
+                }
+                self.table.resize(size);
+                continue;
+            }
+            begun = true;
+            if first & 0x80 != 0 {
+                let index = integer::read(block, &mut at, 7)?;
+                each(Some(self.table.get(index).ok_or(BadBlock::Index)?));
+                continue;
+            }
+            let kept = first & 0x40 != 0;
+            let index = integer::read(block, &mut at, if kept { 6 } else { 4 })?;
+            let name = if index > 0 {
+                Some(self.table.get(index).ok_or(BadBlock::Index)?.name)
+            } else {
+                Name::parse(&string(block, &mut at)?)
+            };
+            let value = HeaderValue::from_maybe_shared(string(block, &mut at)?).ok();
+            let field = name.zip(value).map(|(name, mut value)| {
+                // Never indexed: whoever passes it on must not index it either.
+                value.set_sensitive(first & 0xf0 == 0x10);
+                Field { name, value }
+            });
+            if kept {
+                // A name that HTTP does not allow must not shift the entries behind it: the message is refused, and with it
+                // the connection, since a peer that sends such things on purpose gains nothing else.
+                self.table.add(field.clone().ok_or(BadBlock::Index)?);
+            }
+            each(field);
+        }
+        Ok(())
+    }
+}
+
+/// Writes blocks.
+#[derive(Debug)]
+pub struct Encoder {
+    table: Table,
+    /// A new size that the next block must begin with.
+    resized: Option<usize>,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self { table: Table::new(DEFAULT_TABLE), resized: None }
+    }
+}
+
+impl Encoder {
+    /// The peer allows a table of so many bytes; more than [`DEFAULT_TABLE`] is not used.
+    pub fn allow(&mut self, size: usize) {
+        let size = size.min(DEFAULT_TABLE);
+        if size != self.table.limit() {
+            self.table.resize(size);
+            self.resized = Some(size);
+        }
+    }
+
+    /// Begins a block.
+    pub fn begin(&mut self, out: &mut BytesMut) {
+        if let Some(size) = self.resized.take() {
+            integer::write(out, 5, 0x20, size);
+        }
+    }
+
+    /// Writes one field of a block.
+    pub fn field(&mut self, out: &mut BytesMut, name: &Name, value: &HeaderValue) {
+        let (whole, named) = self.table.find(name, value);
+        if let Some(index) = whole.filter(|_| !value.is_sensitive()) {
+            integer::write(out, 7, 0x80, index);
+            return;
+        }
+        let kept = !value.is_sensitive() && is_worth_keeping(name, value);
+        let (prefix, flags) = match (kept, value.is_sensitive()) {
+            (true, _) => (6, 0x40),
+            (false, true) => (4, 0x10),
+            (false, false) => (4, 0),
+        };
+        integer::write(out, prefix, flags, named.unwrap_or(0));
+        if named.is_none() {
+            literal(out, name.as_str().as_bytes());
+        }
+        literal(out, value.as_bytes());
+        if kept {
+            self.table.add(Field { name: name.clone(), value: value.clone() });
+        }
+    }
+}
+
+/// Whether the next message is likely to say the same. What is new each time would push out what is not.
+fn is_worth_keeping(name: &Name, value: &HeaderValue) -> bool {
+    let changing = match name {
+        Name::Header(name) => FRESH.contains(&name.as_str()),
+        Name::Path => value.len() > LONG_PATH,
+        _ => false,
+    };
+    !changing && value.len() <= LONG_VALUE
+}
+
+fn literal(out: &mut BytesMut, bytes: &[u8]) {
+    integer::write(out, 7, 0, bytes.len());
+    out.put_slice(bytes);
+}
+
+fn string(block: &Bytes, at: &mut usize) -> Result<Bytes, BadBlock> {
+    let coded = block.get(*at).ok_or(BadBlock::Cut)? & 0x80 != 0;
+    let length = integer::read(block, at, 7)?;
+    let end = at.checked_add(length).filter(|end| *end <= block.len()).ok_or(BadBlock::Cut)?;
+    let start = std::mem::replace(at, end);
+    if coded { huffman::decode(&block[start..end]) } else { Ok(Bytes::copy_from_slice(&block[start..end])) }
+}
+
+/// Size of a table before anybody has said anything, and the largest that this end uses.
+pub const DEFAULT_TABLE: usize = 4096;
+/// What an entry counts for beside its bytes.
+const ENTRY: usize = 32;
+const LONG_PATH: usize = 128;
+const LONG_VALUE: usize = 512;
+/// Fields that say something new with every message.
+const FRESH: [&str; 9] = [
+    "x-request-id",
+    "traceparent",
+    "tracestate",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "content-length",
+    "date",
+    "etag",
+    "grpc-timeout",
+];
+
+#[cfg(test)]
+mod tests;

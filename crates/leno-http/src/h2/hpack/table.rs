@@ -1,0 +1,175 @@
+//! The static table and the dynamic ones.
+
+use std::collections::VecDeque;
+
+use http::{HeaderName, HeaderValue};
+
+use super::{DEFAULT_TABLE, Field, Name};
+
+/// A dynamic table behind the static one.
+#[derive(Debug)]
+pub(super) struct Table {
+    entries: VecDeque<Field>,
+    size: usize,
+    limit: usize,
+}
+
+impl Table {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { entries: VecDeque::new(), size: 0, limit: limit.min(DEFAULT_TABLE) }
+    }
+
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// The entry at an index of both tables.
+    pub(super) fn get(&self, index: usize) -> Option<Field> {
+        match index {
+            0 => None,
+            1..=61 => Some(STATIC.get(index - 1)?.field()),
+            _ => self.entries.get(index - STATIC.len() - 1).cloned(),
+        }
+    }
+
+    pub(super) fn add(&mut self, field: Field) {
+        let size = field.size();
+        self.make_room(size);
+        if size <= self.limit {
+            self.size += size;
+            self.entries.push_front(field);
+        }
+    }
+
+    pub(super) fn resize(&mut self, limit: usize) {
+        self.limit = limit;
+        self.make_room(0);
+    }
+
+    fn make_room(&mut self, size: usize) {
+        while self.size + size > self.limit {
+            let Some(oldest) = self.entries.pop_back() else { return };
+            self.size -= oldest.size();
+        }
+    }
+
+    /// The index of the same field, and of one with the same name.
+    pub(super) fn find(&self, name: &Name, value: &HeaderValue) -> (Option<usize>, Option<usize>) {
+        let mut named = None;
+        for (n, entry) in self.entries.iter().enumerate() {
+            if entry.name == *name {
+                let index = n + STATIC.len() + 1;
+                if entry.value == *value {
+                    return (Some(index), Some(index));
+                }
+                named.get_or_insert(index);
+            }
+        }
+        let text = name.as_str();
+        for (n, entry) in STATIC.iter().enumerate().filter(|(_, e)| e.name == text) {
+            if entry.value.as_bytes() == value.as_bytes() {
+                return (Some(n + 1), Some(n + 1));
+            }
+            named = named.filter(|i| *i <= STATIC.len()).or(Some(n + 1));
+            if !entry.repeats {
+                break;
+            }
+        }
+        (None, named)
+    }
+}
+
+/// An entry of RFC 7541, appendix A.
+pub(super) struct Entry {
+    name: &'static str,
+    value: &'static str,
+    /// The next entry has the same name.
+    repeats: bool,
+}
+
+impl Entry {
+    fn field(&self) -> Field {
+        let name = match self.name {
+            ":authority" => Name::Authority,
+            ":method" => Name::Method,
+            ":path" => Name::Path,
+            ":scheme" => Name::Scheme,
+            ":status" => Name::Status,
+            name => Name::Header(HeaderName::from_static(name)),
+        };
+        Field { name, value: HeaderValue::from_static(self.value) }
+    }
+}
+
+const fn one(name: &'static str) -> Entry {
+    Entry { name, value: "", repeats: false }
+}
+
+const fn is(name: &'static str, value: &'static str) -> Entry {
+    Entry { name, value, repeats: true }
+}
+
+/// RFC 7541, appendix A.
+pub(super) static STATIC: [Entry; 61] = [
+    one(":authority"),
+    is(":method", "GET"),
+    is(":method", "POST"),
+    is(":path", "/"),
+    is(":path", "/index.html"),
+    is(":scheme", "http"),
+    is(":scheme", "https"),
+    is(":status", "200"),
+    is(":status", "204"),
+    is(":status", "206"),
+    is(":status", "304"),
+    is(":status", "400"),
+    is(":status", "404"),
+    is(":status", "500"),
+    one("accept-charset"),
+    is("accept-encoding", "gzip, deflate"),
+    one("accept-language"),
+    one("accept-ranges"),
+    one("accept"),
+    one("access-control-allow-origin"),
+    one("age"),
+    one("allow"),
+    one("authorization"),
+    one("cache-control"),
+    one("content-disposition"),
+    one("content-encoding"),
+    one("content-language"),
+    one("content-length"),
+    one("content-location"),
+    one("content-range"),
+    one("content-type"),
+    one("cookie"),
+    one("date"),
+    one("etag"),
+    one("expect"),
+    one("expires"),
+    one("from"),
+    one("host"),
+    one("if-match"),
+    one("if-modified-since"),
+    one("if-none-match"),
+    one("if-range"),
+    one("if-unmodified-since"),
+    one("last-modified"),
+    one("link"),
+    one("location"),
+    one("max-forwards"),
+    one("proxy-authenticate"),
+    one("proxy-authorization"),
+    one("range"),
+    one("referer"),
+    one("refresh"),
+    one("retry-after"),
+    one("server"),
+    one("set-cookie"),
+    one("strict-transport-security"),
+    one("transfer-encoding"),
+    one("user-agent"),
+    one("vary"),
+    one("via"),
+    one("www-authenticate"),
+];
