@@ -27,8 +27,9 @@ async fn connection(mut stream: TcpStream) -> anyhow::Result<()> {
     let mut first = [0; 3];
     stream.peek(&mut first).await?;
     if &first == b"PRI" {
-        let service =
-            service_fn(|_: Request<hyper::body::Incoming>| async { Ok::<_, Infallible>(Response::new(Full::new(BODY))) });
+        let service = service_fn(|_: Request<hyper::body::Incoming>| async {
+            Ok::<_, Infallible>(Response::new(Full::new(BODY)))
+        });
         let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         builder.serve_connection(TokioIo::new(stream), service).await?;
         return Ok(());

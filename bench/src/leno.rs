@@ -77,8 +77,7 @@ async fn server(authority: &Authority, listener: TcpListener, to: SocketAddr) ->
         ports: Vec::new(),
         created: 0,
     });
-    let objects =
-        Objects::of_pod("shop", "web-1", "web").own(ip, pod("web", "web-1"), vec![port]).policies(policies);
+    let objects = Objects::of_pod("shop", "web-1", "web").own(ip, pod("web", "web-1"), vec![port]).policies(policies);
     let path = path(authority, "web", "web-1", ip, objects)?;
     inbound::serve_with(listener, path, Destination::fixed(to), Probes::default()).await;
     Ok(())
@@ -107,7 +106,8 @@ fn table() -> RouteTable {
     let retry_on = RetryOn { five_xx: true, reset: true, connect_failure: true, ..RetryOn::default() };
     let rule = HttpRoute {
         action: RouteAction::Forward(vec![WeightedBackend { backend, weight: 100, headers: Default::default() }]),
-        timeout: Some(Duration::from_secs(10)),
+        // Longer than the longest load: it is set, and counted, and does not cut.
+        timeout: Some(Duration::from_secs(300)),
         retry: Some(RetryPolicy { attempts: 2, per_try_timeout: None, retry_on, backoff: Duration::from_millis(25) }),
         ..HttpRoute::default()
     };

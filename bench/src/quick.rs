@@ -106,7 +106,8 @@ impl Pair {
                 &format!("http://127.0.0.1:{}/", self.dial[1]),
             ])),
             _ => bulk(pods, self.dial[0]),
-        }?;
+        }
+        .with_context(|| format!("{}: {load}", self.name))?;
         anyhow::ensure!(seen.failed == 0.0, "{}: {load}: {} requests failed", self.name, seen.failed);
         let after = [measure::cpu(pids[0])?, measure::cpu(pids[1])?];
         let per = |n: usize| Cpu {
@@ -144,7 +145,7 @@ impl Pair {
     }
 }
 
-/// Half a GiB by one request; its "requests" are MiB.
+/// A quarter of a GiB by one request; its "requests" are MiB.
 fn bulk(pods: &Pods, port: u16) -> anyhow::Result<Load> {
     let url = format!("http://127.0.0.1:{port}/bytes/{}", BULK_MIB * 1024 * 1024);
     let output = pods.client("curl").args(["-fsS", "-o", "/dev/null", "-w", "%{time_total}", &url]).output()?;
@@ -162,9 +163,8 @@ fn print(results: &BTreeMap<(&str, &str), Vec<Row>>) {
         let base = both("haproxy").unwrap_or(f64::NAN);
         for name in ["haproxy", "leno"] {
             let Some(rows) = results.get(&(load, name)) else { continue };
-            let side = |n: usize| {
-                format!("{:.1}+{:.1}", median(rows, |r| r.cpu[n].user), median(rows, |r| r.cpu[n].system))
-            };
+            let side =
+                |n: usize| format!("{:.1}+{:.1}", median(rows, |r| r.cpu[n].user), median(rows, |r| r.cpu[n].system));
             let sum = both(name).unwrap_or(f64::NAN);
             println!(
                 "{load:22} {name:8} {:>9.0}  {:>10} {:>10} {sum:>8.1} {:>8.2}",
@@ -191,4 +191,4 @@ const APP: u16 = 18080;
 const OUTBOUND: u16 = 15001;
 const INBOUND: u16 = 15006;
 const RESTING: usize = 1000;
-const BULK_MIB: usize = 512;
+const BULK_MIB: usize = 256;

@@ -7,3 +7,4 @@
 //! request's way see two different messages (RFC 9112, section 11.2).
 
 pub mod h1;
+pub mod h2;

@@ -116,7 +116,7 @@ impl Answer {
 /// reset.
 enum Source {
     Http1(Lease),
-    Http2(Incoming, Ticket),
+    Http2(Incoming, #[expect(dead_code, reason = "held for what its drop does")] Ticket),
     Own(Http1),
 }
 

@@ -71,7 +71,7 @@ fn request_lines_have_one_form() {
         ("GET / HTTP/1.1 ", BadHead::RequestLine),
         ("GET  / HTTP/1.1", BadHead::RequestLine),
         ("GET /a b HTTP/1.1", BadHead::RequestLine),
-        ("GET\t/ HTTP/1.1", BadHead::RequestLine),
+        ("GET\t/ HTTP/1.1", BadHead::Method),
         ("GET /", BadHead::RequestLine),
         (" GET / HTTP/1.1", BadHead::Method),
         ("G@T / HTTP/1.1", BadHead::Method),

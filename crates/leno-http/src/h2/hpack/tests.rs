@@ -28,7 +28,10 @@ fn the_requests_of_the_rfc_are_read() {
     let second = read(&mut decoder, "8286 84be 5886 a8eb 1064 9cbf").expect("good");
     assert_eq!(second[3..], [":authority=www.example.com", "cache-control=no-cache"]);
     let third = read(&mut decoder, "8287 85bf 4088 25a8 49e9 5ba9 7d7f 8925 a849 e95b b8e8 b4bf").expect("good");
-    assert_eq!(third, [":method=GET", ":scheme=https", ":path=/index.html", ":authority=www.example.com", "custom-key=custom-value"]);
+    assert_eq!(
+        third,
+        [":method=GET", ":scheme=https", ":path=/index.html", ":authority=www.example.com", "custom-key=custom-value"]
+    );
 }
 
 /// RFC 7541, C.6: responses with a table of 256 bytes, from which entries are pushed out.
@@ -62,7 +65,11 @@ fn blocks_that_break_the_rules_are_refused() {
     for (hex, why) in cases {
         assert_eq!(read(&mut Decoder::new(4096), hex).expect_err(hex), why, "{hex}");
     }
-    assert_eq!(read(&mut Decoder::new(4096), "0001 4101 62").expect("can be read on"), ["malformed"], "a capital letter");
+    assert_eq!(
+        read(&mut Decoder::new(4096), "0001 4101 62").expect("can be read on"),
+        ["malformed"],
+        "a capital letter"
+    );
     assert_eq!(read(&mut Decoder::new(4096), "0001 6101 0a 82").expect("can be read on"), ["malformed", ":method=GET"]);
 }
 

@@ -41,12 +41,7 @@ impl Http1 {
     /// On a connection that nothing was sent on.
     #[must_use]
     pub fn new(io: Box<dyn Io>) -> Self {
-        Self(Box::new(Conn {
-            wire: Wire::new(io),
-            body: Decoder::new(Framing::Length(0)),
-            upload: None,
-            stays: true,
-        }))
+        Self(Box::new(Conn { wire: Wire::new(io), body: Decoder::new(Framing::Length(0)), upload: None, stays: true }))
     }
 
     /// Whether an idle connection can carry a request: the endpoint has neither closed it nor said anything unasked, which
@@ -78,7 +73,10 @@ impl Http1 {
         if framing.is_none_or(|f| f == Framing::Length(0)) {
             // Nothing was taken from a body, so a request that could not be written is as it was.
             if let Err(error) = std::future::poll_fn(|cx| conn.wire.poll_send(cx)).await {
-                return Err(Unanswered { error: broken(&error, false), unsent: Some(Request::from_parts(parts, body)) });
+                return Err(Unanswered {
+                    error: broken(&error, false),
+                    unsent: Some(Request::from_parts(parts, body)),
+                });
             }
         } else {
             let trailers = parts.headers.contains_key(TRAILER);

@@ -174,8 +174,8 @@ impl Server {
             Framing::Length(0) => Body::empty(),
             _ => Body::http1(Incoming { conn: Arc::clone(&self.conn), request: number }),
         };
-        let leaves = head.method == Method::CONNECT
-            || (head.version == Version::HTTP_11 && head.headers.contains_key(UPGRADE));
+        let leaves =
+            head.method == Method::CONNECT || (head.version == Version::HTTP_11 && head.headers.contains_key(UPGRADE));
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
         *request.uri_mut() = head.uri;
@@ -347,13 +347,7 @@ impl Rest {
 
 impl Conn {
     fn new(io: Box<dyn Io>) -> Self {
-        Self {
-            wire: Wire::new(io),
-            body: Decoder::new(Framing::Length(0)),
-            request: 0,
-            expects: false,
-            owner: None,
-        }
+        Self { wire: Wire::new(io), body: Decoder::new(Framing::Length(0)), request: 0, expects: false, owner: None }
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>, scan: &mut Scan) -> Poll<Option<Result<RequestHead, BadHead>>> {
