@@ -70,6 +70,11 @@ cluster: ## A real Kubernetes of one node on this machine (as root); the first t
 cluster-down: ## End it and remove all it left
 	@cluster/down.sh
 
+.PHONY: conformance
+conformance: images ## The official Gateway API conformance suite, its mesh profiles, on a real Kubernetes
+	@scripts/need.sh cluster
+	@scripts/e2e-cluster.sh conformance
+
 .PHONY: e2e-cluster
 e2e-cluster: images ## The scenes on Kubernetes: on the cluster that KUBECONFIG names, else on that of `make cluster`
 	@scripts/need.sh test
@@ -94,3 +99,12 @@ bench-quick: ## What a request costs, beside HAProxy in the same minute (as root
 .PHONY: memory
 memory: build ## Print what a sidecar holds in memory, with 10 and with 2,000 services
 	cargo test -p leno-e2e --locked --test memory -- --nocapture
+
+.PHONY: viz-memory
+viz-memory: ## Fill the live window with 1,000 workloads and 5,000 edges and print what leno-viz holds
+	cargo run --release --locked -p leno-viz --example memory
+
+.PHONY: viz-cost
+viz-cost: build ## Print what leno-viz and tap cost a sidecar at 1,000 requests a second
+	@scripts/need.sh test
+	cargo test -p leno-e2e --locked --test vizcost -- --ignored --nocapture

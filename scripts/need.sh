@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what a step needs and says what. Usage: need.sh build|run|check|test|fuzz|cluster|images|dashboard
+# Installs what a step needs and says what. Usage: need.sh build|run|check|test|fuzz|bench|cluster|images|dashboard
 #
 # On Debian and Ubuntu missing packages are installed with apt-get (as root, or through sudo where it asks nothing);
 # elsewhere, or without the right, they are named and the step stops.
 set -euo pipefail
-step=${1:?build, run, check, test, fuzz, cluster, images or dashboard}
+step=${1:?build, run, check, test, fuzz, bench, cluster, images or dashboard}
 cache=${LENO_CACHE:-$HOME/.cache/leno}
 
 packages=()
@@ -17,7 +17,7 @@ exists() { # exists FILE PACKAGE
 }
 
 case $step in
-build | run | check | test | fuzz)
+build | run | check | test | fuzz | bench)
   want cc gcc
   want make make
   want cmake cmake
@@ -42,6 +42,14 @@ images)
   want xtables-nft-multi iptables
   want xtables-legacy-multi iptables
   command -v podman >/dev/null || docker info >/dev/null 2>&1 || want buildah buildah
+  ;;
+bench)
+  want wrk wrk
+  want h2load nghttp2-client
+  want haproxy haproxy
+  want ip iproute2
+  want curl curl
+  want openssl openssl
   ;;
 run | test)
   want nft nftables
@@ -95,6 +103,13 @@ test)
     command -v go >/dev/null || { echo "missing: Go, to build fortio (the load generator that figures are compared with)" >&2; exit 1; }
     echo "installing with go: fortio.org/fortio v1.66.5 into $cache/bin"
     GOBIN="$cache/bin" go install fortio.org/fortio@v1.66.5
+  fi
+  here=$(cd "$(dirname "$0")/.." && pwd)
+  # Built anew when its source changes.
+  if [ ! -x "$cache/bin/otelcol" ] || [ "$here/e2e/collector/go.sum" -nt "$cache/bin/otelcol" ] || [ "$here/e2e/collector/main.go" -nt "$cache/bin/otelcol" ]; then
+    command -v go >/dev/null || { echo "missing: Go, to build the OpenTelemetry collector (traces are sent to it)" >&2; exit 1; }
+    echo "building with go: e2e/collector (OpenTelemetry's collector) into $cache/bin/otelcol"
+    (cd "$here/e2e/collector" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$cache/bin/otelcol" .)
   fi
   if [ ! -x "$cache/bin/helm" ] && ! command -v helm >/dev/null; then
     command -v go >/dev/null || { echo "missing: Go, to build helm (the chart is compared with leno install)" >&2; exit 1; }

@@ -103,12 +103,20 @@ fn path(
 /// A VirtualService as people write them: a rule with a timeout and retries.
 fn table() -> RouteTable {
     let backend = Backend { service: web(), subset: None, port: None };
+    let backend = WeightedBackend { backend, weight: 100, headers: Default::default(), invalid: false };
     let retry_on = RetryOn { five_xx: true, reset: true, connect_failure: true, ..RetryOn::default() };
+    let retry = RetryPolicy {
+        attempts: 2,
+        per_try_timeout: None,
+        retry_on,
+        backoff: Duration::from_millis(25),
+        least_backoff: Duration::ZERO,
+    };
     let rule = HttpRoute {
-        action: RouteAction::Forward(vec![WeightedBackend { backend, weight: 100, headers: Default::default() }]),
+        action: RouteAction::Forward(vec![backend]),
         // Longer than the longest load: it is set, and counted, and does not cut.
         timeout: Some(Duration::from_secs(300)),
-        retry: Some(RetryPolicy { attempts: 2, per_try_timeout: None, retry_on, backoff: Duration::from_millis(25) }),
+        retry: Some(retry),
         ..HttpRoute::default()
     };
     let origin = Origin { kind: "VirtualService".into(), namespace: "shop".into(), ..Origin::default() };

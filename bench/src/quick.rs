@@ -109,6 +109,7 @@ impl Pair {
         }
         .with_context(|| format!("{}: {load}", self.name))?;
         anyhow::ensure!(seen.failed == 0.0, "{}: {load}: {} requests failed", self.name, seen.failed);
+        anyhow::ensure!(seen.requests > 0.0, "{}: {load}: no request was answered", self.name);
         let after = [measure::cpu(pids[0])?, measure::cpu(pids[1])?];
         let per = |n: usize| Cpu {
             user: (after[n].user - before[n].user) / seen.requests,
@@ -180,7 +181,12 @@ fn print(results: &BTreeMap<(&str, &str), Vec<Row>>) {
 fn median(rows: &[Row], of: impl Fn(&Row) -> f64) -> f64 {
     let mut all: Vec<f64> = rows.iter().map(of).collect();
     all.sort_by(f64::total_cmp);
-    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
+    if all.is_empty() {
+        return f64::NAN;
+    }
+    // The middle one, or between the two that are in the middle.
+    let (low, high) = (all.get((all.len() - 1) / 2), all.get(all.len() / 2));
+    low.zip(high).map_or(f64::NAN, |(low, high)| f64::midpoint(*low, *high))
 }
 
 const H1: &str = "HTTP/1.1, 32 conns";

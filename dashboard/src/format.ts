@@ -28,14 +28,19 @@ export function millis(ms: number | null | undefined): string {
 
 /** Bytes a second. */
 export function bytes(perSecond: number): string {
-  const units = ["B/s", "KiB/s", "MiB/s", "GiB/s"];
-  let value = perSecond;
+  return `${size(perSecond)}/s`;
+}
+
+/** Bytes. */
+export function size(bytes: number): string {
+  const units = ["B", "KiB", "MiB", "GiB"];
+  let value = bytes;
   let unit = 0;
   while (value >= 1024 && unit < units.length - 1) {
     value /= 1024;
     unit += 1;
   }
-  return `${value === 0 ? "0" : short(value)} ${units[unit]}`;
+  return `${unit === 0 && Number.isInteger(value) ? value : short(value)} ${units[unit]}`;
 }
 
 /** How long ago or how long: `12 s`, `3 min`, `2 h`, `5 d`. */

@@ -31,3 +31,17 @@ export function worst(all: Health[]): Health {
   const order: Health[] = ["idle", "good", "degraded", "bad"];
   return all.reduce<Health>((a, b) => (order.indexOf(b) > order.indexOf(a) ? b : a), "idle");
 }
+
+/**
+ * How a namespace is: as its workloads answered, and as the callers of its services saw, who alone know what failed before any
+ * pod was asked (an injected fault, no endpoint, a timeout).
+ */
+export function namespaceHealth<N extends { kind: string; namespace: string; success: number | null }>(
+  namespace: string,
+  success: number | null,
+  nodes: N[],
+): { grade: Health; unwell: N[] } {
+  const inside = nodes.filter((n) => n.namespace === namespace && (n.kind === "workload" || n.kind === "service"));
+  const unwell = inside.filter((n) => !["idle", "good"].includes(health(n.success)));
+  return { grade: worst([health(success), ...inside.map((n) => health(n.success))]), unwell };
+}

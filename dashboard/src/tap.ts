@@ -1,8 +1,9 @@
-// Requests live: a stream of JSON, one request a line, or a line of an event stream each.
+// Requests live: lines of JSON from `GET /api/v1/tap`, one request or one state of the tap each.
 
-/** One request. What a version of leno-viz does not tell is empty. */
+/** One request. */
 export interface Tapped {
   at_ms: number;
+  inbound: boolean;
   id: string;
   from: string;
   to: string;
@@ -15,10 +16,24 @@ export interface Tapped {
   reason: string;
   words: string;
   flags: string;
-  latency_ms: number | null;
+  latency_ms: number;
   route: string;
   secured: boolean;
+  attempts: number;
+  request_bytes: number;
+  response_bytes: number;
+  request_headers: [string, string][];
+  response_headers: [string, string][];
   rule: { kind: string; namespace: string; name: string; path: string } | null;
+}
+
+/** How the tap itself is. */
+export interface TapState {
+  sidecars: number;
+  of: number;
+  paced: number;
+  missed: number;
+  problems: { namespace: string; pod: string; why: string }[];
 }
 
 /** Filters, as the address of the page and the question to leno-viz have them. */
@@ -28,65 +43,61 @@ export const FILTERS = ["from", "to", "method", "path", "authority", "status", "
 export class Lines {
   private rest = "";
 
-  push(text: string): Tapped[] {
+  push(text: string): { requests: Tapped[]; state: TapState | undefined } {
     const lines = (this.rest + text).split("\n");
     this.rest = lines.pop() ?? "";
-    return lines.flatMap((line) => {
-      const found = one(line);
-      return found ? [found] : [];
-    });
+    const requests: Tapped[] = [];
+    let state: TapState | undefined;
+    for (const line of lines) {
+      const raw = parse(line);
+      if (raw?.tap) state = raw.tap as TapState;
+      else if (typeof raw?.method === "string") requests.push(read(raw));
+    }
+    return { requests, state };
   }
 }
 
-/** A line of JSON, or of an event stream (`data: …`); others are of no account. */
-export function one(line: string): Tapped | undefined {
-  const text = line.replace(/^data:/, "").trim();
-  if (!text.startsWith("{")) return undefined;
+function parse(line: string): Record<string, unknown> | undefined {
   try {
-    return read(JSON.parse(text) as Record<string, unknown>);
+    const value: unknown = JSON.parse(line);
+    return value !== null && typeof value === "object" ? (value as Record<string, unknown>) : undefined;
   } catch {
+    // A line that is cut off, or none of ours.
     return undefined;
   }
 }
 
-function read(raw: Record<string, unknown>): Tapped | undefined {
-  const text = (...names: string[]) => String(names.map((n) => raw[n]).find((v) => typeof v === "string") ?? "");
-  const number = (...names: string[]) => names.map((n) => raw[n]).find((v): v is number => typeof v === "number");
-  const status = number("status", "response_code");
-  if (status === undefined && !text("method")) return undefined;
-  return {
-    at_ms: number("at_ms", "time_ms") ?? Date.now(),
-    id: text("id", "request_id"),
-    from: peer(raw.from ?? raw.source),
-    to: peer(raw.to ?? raw.destination),
-    service: typeof raw.service === "string" ? raw.service : peer(raw.service),
-    method: text("method"),
-    authority: text("authority", "host"),
-    path: text("path"),
-    status: status ?? 0,
-    grpc: number("grpc", "grpc_status") ?? null,
-    reason: text("reason"),
-    words: text("words", "why", "sentence"),
-    flags: text("flags", "response_flags"),
-    latency_ms: number("latency_ms", "duration_ms") ?? null,
-    route: text("route"),
-    secured: raw.mtls === true || raw.secured === true || raw.tls === "mTLS",
-    rule: rule(raw.rule),
+/** What a line lacks is empty. */
+function read(raw: Record<string, unknown>): Tapped {
+  const empty = {
+    at_ms: Date.now(),
+    inbound: false,
+    service: "",
+    authority: "",
+    path: "",
+    status: 0,
+    grpc: null,
+    reason: "",
+    words: "",
+    flags: "-",
+    latency_ms: 0,
+    route: "",
+    secured: false,
+    attempts: 0,
+    request_bytes: 0,
+    response_bytes: 0,
+    request_headers: [],
+    response_headers: [],
+    rule: null,
   };
+  const ends = { id: String(raw.request_id ?? ""), from: peer(raw.source), to: peer(raw.destination) };
+  return { ...empty, ...(raw as Partial<Tapped>), ...ends } as Tapped;
 }
 
+/** A pod, else what is known of it. */
 function peer(value: unknown): string {
-  if (typeof value === "string") return value;
   const of = (value ?? {}) as Record<string, unknown>;
-  return String(of.pod || of.workload || of.name || of.address || "");
-}
-
-function rule(value: unknown): Tapped["rule"] {
-  const of = (value ?? {}) as Record<string, unknown>;
-  const [kind, namespace, name, path] = [of.kind, of.namespace, of.name, of.path];
-  return typeof kind === "string" && typeof name === "string"
-    ? { kind, namespace: String(namespace ?? ""), name, path: String(path ?? "") }
-    : null;
+  return String(of.pod || of.workload || of.address || "");
 }
 
 /** Whether a request failed, by Linkerd's rule. */

@@ -145,6 +145,11 @@ fn helm_installs_the_same() {
     space.reaches("deploy/client", "http://server:8080/");
     let check = cluster.leno(&["check"]);
     assert!(check.ok(), "{check}");
+    // What Helm keeps is not ours to take away, and it would be made anew: nothing is removed, and the way is told.
+    let removal = cluster.leno(&["uninstall", "--purge", "-y"]);
+    assert!(!removal.ok(), "{removal}");
+    assert!(removal.to_string().contains(&format!("helm uninstall leno -n {INSTALL_NAMESPACE}")), "{removal}");
+    space.reaches("deploy/client", "http://server:8080/");
 }
 
 fn helm() -> String {

@@ -5,6 +5,8 @@
 //! they do not disturb each other or the machine; a scene that is dropped is taken down.
 
 mod app;
+mod dashboard;
+mod prometheus;
 mod report;
 
 use std::ffi::OsStr;
@@ -14,6 +16,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 pub use app::{Namespace, app, client, echo_app, service};
+pub use dashboard::Dashboard;
+pub use prometheus::{Prometheus, number};
 pub use report::{figure, percentile};
 use serde_json::Value;
 use tempfile::TempDir;

@@ -1,40 +1,14 @@
 //! The dashboard in a real Chromium, on the sample shop. Pictures of every view are kept in `target/dashboard`.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use leno_e2e::{Mesh, program, text};
+use leno_e2e::{Dashboard, Mesh, program, text};
 use serde_json::Value;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// `leno dashboard --url`, ended when dropped.
-struct Dashboard {
-    child: Child,
-    url: String,
-}
-
-impl Dashboard {
-    fn open(mesh: &Mesh) -> Self {
-        let mut command = mesh.command(&["dashboard", "--url", "--port", "0"]);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("run leno dashboard");
-        let mut url = String::new();
-        let out = child.stdout.take().expect("its output");
-        BufReader::new(out).read_line(&mut url).expect("its address");
-        assert!(url.starts_with("http://127.0.0.1:"), "`leno dashboard --url` printed `{url}`");
-        Self { child, url: url.trim().to_owned() }
-    }
-}
-
-impl Drop for Dashboard {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// Runs suites of `dashboard/test/browser`; fails with all they said.

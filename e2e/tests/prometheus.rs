@@ -1,78 +1,11 @@
 //! The real Prometheus (Debian's) fetches from the sidecars, and the queries of Kiali, Flagger and Argo Rollouts get the
 //! figures of what was sent.
 
-use std::process::Child;
 use std::time::Duration;
 
-use leno_e2e::{Mesh, Namespace, client, echo_app, service, text};
-use serde_json::Value;
+use leno_e2e::{Mesh, Namespace, Prometheus, client, echo_app, service};
 
 const URL: &str = "http://echo.myapp:8080";
-
-struct Prometheus<'m> {
-    mesh: &'m Mesh,
-    child: Child,
-}
-
-impl<'m> Prometheus<'m> {
-    /// In a pod outside the mesh, as most people run it.
-    fn start(mesh: &'m Mesh, pods: &[&str]) -> Self {
-        let targets: Vec<String> = pods.iter().map(|pod| format!("'{}:15020'", address(mesh, pod))).collect();
-        let config = mesh.write(
-            "prometheus.yml",
-            &format!(
-                "global: {{scrape_interval: 1s}}
-scrape_configs:
-- job_name: leno-proxies
-  metrics_path: /stats/prometheus
-  static_configs: [{{targets: [{}]}}]
-",
-                targets.join(", ")
-            ),
-        );
-        let data = mesh.folder().join("tsdb").display().to_string();
-        let (config, data) = (format!("--config.file={config}"), format!("--storage.tsdb.path={data}"));
-        let command = ["prometheus", &config, &data, "--web.listen-address=127.0.0.1:9090", "--log.level=warn"];
-        Self { mesh, child: mesh.exec_background("outside", "deploy/prom", &command) }
-    }
-
-    /// The one value of an instant query; `None` where there is no series.
-    fn value(&self, query: &str) -> Option<f64> {
-        let result = self.query(query);
-        assert!(result.len() < 2, "{query}: {result:?}");
-        result.first().map(number)
-    }
-
-    fn query(&self, query: &str) -> Vec<Value> {
-        let query = format!("query={query}");
-        let ask = ["-G", "--data-urlencode", &query, "http://127.0.0.1:9090/api/v1/query"];
-        let (status, body) = self.mesh.curl("outside", "deploy/prom", &ask);
-        if status == 0 || status == 503 {
-            return Vec::new();
-        }
-        assert_eq!(status, 200, "{query}: {body}");
-        let answer: Value = serde_json::from_str(&body).expect("JSON");
-        answer["data"]["result"].as_array().expect("a vector").clone()
-    }
-}
-
-impl Drop for Prometheus<'_> {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn address(mesh: &Mesh, pod: &str) -> String {
-    let out = mesh.exec("myapp", pod, &["ip", "-4", "-o", "addr", "show", "eth0"]);
-    let line = String::from_utf8_lossy(&out.stdout).into_owned();
-    let network = line.split_whitespace().nth(3).unwrap_or_else(|| panic!("{pod}: {}", text(&out)));
-    network.split('/').next().expect("an address").to_owned()
-}
-
-fn number(sample: &Value) -> f64 {
-    sample["value"][1].as_str().and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("{sample}"))
-}
 
 #[test]
 fn queries_of_other_tools_get_right_figures() {
@@ -94,7 +27,7 @@ fn queries_of_other_tools_get_right_figures() {
     let (good, bad) = ("/latency?min=1ms&max=2ms&fail=0", "/latency?min=1ms&max=2ms&fail=1");
     send(good, 1);
     send(bad, 1);
-    let prometheus = Prometheus::start(&mesh, &["deploy/web", "deploy/echo-v1"]);
+    let prometheus = Prometheus::start(&mesh, &["deploy/web", "deploy/echo-v1"], &[]);
     // The two sidecars are fetched from at different moments: both must have been.
     let both = |count: f64| {
         ["source", "destination"].iter().all(|reporter| {

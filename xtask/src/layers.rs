@@ -75,7 +75,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("leno-proxy", &["leno-core", "leno-http", "leno-xds", "leno-identity", "leno-kit"]),
     ("leno-control", &["leno-core", "leno-xds", "leno-identity", "leno-kit", "leno-config", "leno-install"]),
     ("leno-local", &["leno-core", "leno-config", "leno-install", "leno-identity", "leno-kit"]),
-    ("leno-viz", &["leno-core", "leno-config", "leno-analyze", "leno-kit"]),
+    ("leno-viz", &["leno-core", "leno-config", "leno-analyze", "leno-xds", "leno-identity", "leno-kit"]),
     (
         "leno-cli",
         &[
@@ -88,12 +88,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "leno-install",
             "leno-local",
             "leno-viz",
+            "leno-control",
         ],
     ),
     // The sample knows nothing of the mesh, and the end-to-end tests only what a person can do.
     ("leno-shop", &[]),
     ("leno-e2e", &[]),
     ("leno-e2e-cluster", &[]),
+    // Runs sidecars with a mesh of literal objects.
+    ("leno-bench", &["leno-core", "leno-identity", "leno-proxy", "leno-xds"]),
 ];
 
 /// What leno-core must not use.

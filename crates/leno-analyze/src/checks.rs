@@ -4,6 +4,7 @@ mod annotations;
 mod budget;
 mod conflicts;
 mod destination_rules;
+mod gateway_routes;
 mod gateways;
 mod injection;
 mod jwt;
@@ -34,6 +35,7 @@ pub(crate) const ALL: &[(&[&Code], Check)] = &[
     (budget::CODES, budget::check),
     (conflicts::CODES, conflicts::check),
     (destination_rules::CODES, destination_rules::check),
+    (gateway_routes::CODES, gateway_routes::check),
     (gateways::CODES, gateways::check),
     (injection::CODES, injection::check),
     (jwt::CODES, jwt::check),

@@ -95,6 +95,9 @@ pub(crate) trait Access {
     /// All pods.
     fn pods(&self) -> anyhow::Result<Vec<Pod>>;
 
+    /// All objects that the mesh is made of, as a cluster would show them.
+    fn objects(&self) -> anyhow::Result<Vec<Value>>;
+
     /// All services.
     fn services(&self) -> anyhow::Result<Vec<Service>>;
 

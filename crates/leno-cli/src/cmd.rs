@@ -13,6 +13,7 @@ pub(crate) mod proxy_status;
 pub(crate) mod uninstall;
 pub(crate) mod version;
 pub(crate) mod viz;
+pub(crate) mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +49,7 @@ pub(crate) enum Verb {
     /// A mesh on this machine: each pod is a network namespace with real processes.
     Local(local::Args),
     Viz(viz::Args),
+    Why(why::Args),
     #[command(visible_alias = "dash")]
     Dashboard(dashboard::Args),
     Inject(inject::Args),
@@ -109,6 +111,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Uninstall(args) => uninstall::run(&args, &globals),
         Verb::Local(args) => local::run(args, &globals),
         Verb::Viz(args) => viz::run(args, &globals),
+        Verb::Why(args) => why::run(&args, &globals),
         Verb::Dashboard(args) => dashboard::run(&args, &globals),
         Verb::Logs(args) => logs::run(&args, &globals),
         Verb::Analyze(args) => analyze::run(&args, &globals),

@@ -48,6 +48,7 @@ fn the_demo_profile_brings_viz_which_can_also_come_alone() {
             "ClusterRole leno-viz-leno-system",
             "ClusterRoleBinding leno-viz-leno-system",
             "Service leno-viz",
+            "Service leno-viz-control",
             "Deployment leno-viz"
         ]
     );

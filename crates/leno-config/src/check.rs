@@ -117,6 +117,7 @@ const VERSIONS: &[(&str, &[&str])] = &[
     ("DestinationRule", &["networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3"]),
     ("PeerAuthentication", &["security.istio.io/v1", "security.istio.io/v1beta1"]),
     ("AuthorizationPolicy", &["security.istio.io/v1", "security.istio.io/v1beta1", "policy.linkerd.io/*"]),
+    ("Telemetry", &["telemetry.istio.io/v1", "telemetry.istio.io/v1alpha1"]),
     (
         "TrafficSplit",
         &[
@@ -126,6 +127,8 @@ const VERSIONS: &[(&str, &[&str])] = &[
             "split.smi-spec.io/v1alpha4",
         ],
     ),
+    ("HTTPRoute", &["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1", "policy.linkerd.io/*"]),
+    ("GRPCRoute", &["gateway.networking.k8s.io/v1"]),
 ];
 
 fn version_error(object: &Object) -> Option<Diagnostic> {
@@ -161,6 +164,10 @@ fn kind_not_honoured(object: &Object) -> Diagnostic {
         let message = format!("{kind} ({}) is not honoured yet", object.api_version);
         let hint = "it is refused, because without it more is let through than it allows";
         return object.diagnostic(Severity::Error, &at, message).with_hint(hint);
+    }
+    if (group, kind) == (crate::gateway::GROUP, "ReferenceGrant") {
+        let message = "is not asked for: routes of Services may send to every namespace (GEP-1294)";
+        return object.diagnostic(Severity::Info, &at, message);
     }
     let yet = ["istio.io", "linkerd.io", "smi-spec.io", "gateway.networking.k8s.io"].iter().any(|g| group.ends_with(g));
     let yet = if yet { " yet" } else { "" };

@@ -6,4 +6,5 @@ pub(crate) mod destination_rule;
 pub(crate) mod http_route;
 pub(crate) mod peer_authentication;
 mod retry;
+pub(crate) mod telemetry;
 pub(crate) mod virtual_service;

@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod diagnostic;
+pub mod gateway;
 mod istio;
 pub mod k8s;
 pub mod lower;
@@ -19,7 +20,7 @@ pub mod typed;
 
 pub use check::{check_all, check_object, check_set};
 pub use diagnostic::{Diagnostic, Position, Severity};
-pub use lower::{LowerContext, Lowered, PodFacts, ServiceSpec, Slice, SliceEndpoint, TargetPort, lower};
+pub use lower::{LowerContext, Lowered, PodFacts, RuleHosts, ServiceSpec, Slice, SliceEndpoint, TargetPort, lower};
 pub use object::Object;
 pub use read::{Read, read};
 pub use typed::typed;

@@ -7,10 +7,12 @@ use std::net::IpAddr;
 use leno_core::id::ServiceId;
 use leno_core::model::{
     AuthorizationPolicy, DestinationRule, Labels, MeshConfig, PeerAuthentication, RouteTable, ServiceKind, ServicePort,
+    Telemetry,
 };
 
 use crate::diagnostic::Diagnostic;
-use crate::istio::{authorization_policy, destination_rule, peer_authentication, virtual_service};
+use crate::gateway::{self, MeshRoute};
+use crate::istio::{authorization_policy, destination_rule, peer_authentication, telemetry, virtual_service};
 use crate::object::Object;
 use crate::{mesh, smi};
 
@@ -60,10 +62,12 @@ pub enum Lowered {
         /// Hosts and their tables.
         tables: Vec<(ServiceId, RouteTable)>,
     },
+    /// A route of the Gateway API for services, to be joined with the others: see [`crate::gateway::tables`].
+    MeshRoute(MeshRoute),
     /// A destination rule.
     DestinationRule {
-        /// The service it is for.
-        service: ServiceId,
+        /// The services it is for.
+        hosts: RuleHosts,
         /// Creation time: the oldest first.
         created: i64,
         /// The rule.
@@ -73,8 +77,30 @@ pub enum Lowered {
     PeerAuthentication(PeerAuthentication),
     /// Authorization.
     AuthorizationPolicy(AuthorizationPolicy),
+    /// What is reported.
+    Telemetry(Telemetry),
     /// Settings of the mesh (`ConfigMap` `istio` in the root namespace).
     Mesh(MeshConfig),
+}
+
+/// What the host of a `DestinationRule` names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RuleHosts {
+    /// One service.
+    Service(ServiceId),
+    /// Every service whose whole host ends so: `*.shop.svc.cluster.local` without its `*`; empty for all.
+    Suffix(String),
+}
+
+impl RuleHosts {
+    /// Whether `service` is one of them.
+    #[must_use]
+    pub fn includes(&self, service: &ServiceId) -> bool {
+        match self {
+            Self::Service(own) => own == service,
+            Self::Suffix(suffix) => service.host().ends_with(suffix.as_str()),
+        }
+    }
 }
 
 /// A Service as Kubernetes has it; endpoints are resolved by the control plane.
@@ -195,7 +221,10 @@ pub fn lower(object: &Object, context: &LowerContext) -> Result<(Vec<Lowered>, V
         ("networking.istio.io", "DestinationRule") => destination_rule::lower(object),
         ("security.istio.io", "PeerAuthentication") => peer_authentication::lower(object),
         ("security.istio.io", "AuthorizationPolicy") => authorization_policy::lower(object),
+        ("telemetry.istio.io", "Telemetry") => telemetry::lower(object),
         ("split.smi-spec.io", "TrafficSplit") => smi::lower(object),
+        (gateway::GROUP, "HTTPRoute") => gateway::lower_http(object),
+        (gateway::GROUP, "GRPCRoute") => gateway::lower_grpc(object),
         _ => Ok((Vec::new(), Vec::new())),
     }
 }
@@ -215,5 +244,8 @@ const LOWERED: &[(&str, &str)] = &[
     ("networking.istio.io", "DestinationRule"),
     ("security.istio.io", "PeerAuthentication"),
     ("security.istio.io", "AuthorizationPolicy"),
+    ("telemetry.istio.io", "Telemetry"),
     ("split.smi-spec.io", "TrafficSplit"),
+    (gateway::GROUP, "HTTPRoute"),
+    (gateway::GROUP, "GRPCRoute"),
 ];

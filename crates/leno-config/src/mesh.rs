@@ -1,9 +1,12 @@
 //! Settings of the whole mesh: the key `mesh` of the `ConfigMap` `istio` in the root namespace.
 
+mod providers;
+
 use std::sync::Arc;
 
 use leno_core::model::MeshConfig;
-use leno_core::model::mesh::{AccessLog, LogFormat};
+use leno_core::model::mesh::AccessLog;
+use leno_core::model::telemetry::{DefaultProviders, LogFormat};
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Diagnostic, Position};
@@ -19,7 +22,7 @@ const NAME: &str = "istio";
 const KEY: &str = "mesh";
 
 /// Istio's `MeshConfig`, the part that is honoured.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct RawMesh {
     trust_domain: Option<String>,
@@ -27,6 +30,31 @@ pub(crate) struct RawMesh {
     outbound_traffic_policy: OutboundTrafficPolicy,
     access_log_file: Option<String>,
     access_log_encoding: Option<String>,
+    access_log_format: String,
+    extension_providers: Vec<providers::RawProvider>,
+    default_providers: RawDefaults,
+    enable_tracing: bool,
+    default_config: ProxyConfig,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawDefaults {
+    access_logging: Vec<String>,
+    metrics: Option<Vec<String>>,
+    tracing: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ProxyConfig {
+    tracing: ProxyTracing,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ProxyTracing {
+    sampling: Option<f64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,15 +113,64 @@ pub(crate) fn lower(
             AccessLog::All
         }
     };
+    let at = root.key("accessLogFormat");
     let access_log_format = match raw.access_log_encoding.as_deref() {
-        None | Some("TEXT") => LogFormat::Text,
-        Some("JSON") => LogFormat::Json,
+        None | Some("TEXT") => providers::text_format(&raw.access_log_format, &at, &mut findings),
+        Some("JSON") => providers::json_text(&raw.access_log_format, &at, &mut findings),
         Some(other) => {
             findings.error(&root.key("accessLogEncoding"), format!("`{other}` is none of TEXT, JSON"));
-            LogFormat::Text
+            LogFormat::default()
         }
     };
-    findings.finish(vec![Lowered::Mesh(MeshConfig { allow_any, access_log, access_log_format, ..default })])
+    let providers = providers::lower(&raw.extension_providers, &root.key("extensionProviders"), &mut findings);
+    let trace_sampling = sampling(&raw, &root, &mut findings).unwrap_or(default.trace_sampling);
+    let default_providers = defaults(raw.default_providers, &providers, &root, &mut findings);
+    findings.finish(vec![Lowered::Mesh(MeshConfig {
+        allow_any,
+        access_log,
+        access_log_format,
+        providers,
+        default_providers,
+        trace_sampling,
+        ..default
+    })])
+}
+
+fn sampling(raw: &RawMesh, root: &Path, findings: &mut Findings<'_>) -> Option<f64> {
+    if raw.enable_tracing && raw.default_providers.tracing.is_empty() {
+        let how = "traces nothing by itself: name a provider with `opentelemetry` in defaultProviders.tracing, or in a \
+                   Telemetry";
+        findings.warning(&root.key("enableTracing"), how);
+    }
+    let share = raw.default_config.tracing.sampling?;
+    if !(0.0..=100.0).contains(&share) {
+        findings.error(&root.keys("defaultConfig.tracing.sampling"), format!("is {share}, not a percentage"));
+        return None;
+    }
+    Some(share)
+}
+
+fn defaults(
+    raw: RawDefaults,
+    providers: &[leno_core::model::telemetry::Provider],
+    root: &Path,
+    findings: &mut Findings<'_>,
+) -> DefaultProviders {
+    let lists = [
+        ("accessLogging", raw.access_logging.as_slice()),
+        ("metrics", raw.metrics.as_deref().unwrap_or_default()),
+        ("tracing", raw.tracing.as_slice()),
+    ];
+    for (list, names) in lists {
+        for (index, name) in names.iter().enumerate() {
+            let built_in = ["envoy", "prometheus"].iter().any(|b| b.eq_ignore_ascii_case(name));
+            if !built_in && !providers.iter().any(|p| p.name.eq_ignore_ascii_case(name)) {
+                let at = root.key("defaultProviders").key(list).index(index);
+                findings.error(&at, format!("`{name}` is none of extensionProviders"));
+            }
+        }
+    }
+    DefaultProviders { logging: raw.access_logging, metrics: raw.metrics, tracing: raw.tracing }
 }
 
 /// The YAML inside as an object of its own, whose lines are those of the file where the text is a block (`mesh: |-`).

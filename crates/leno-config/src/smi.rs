@@ -87,6 +87,7 @@ fn backends(raw: &[RawBackend], path: &Path, findings: &mut Findings<'_>) -> Vec
             backend: Backend { service, subset: None, port: None },
             weight: u32::try_from(weight / unit).unwrap_or(u32::MAX),
             headers: Default::default(),
+            invalid: false,
         }));
     }
     out

@@ -6,8 +6,7 @@
 
 mod trace;
 
-use crate::istio;
-use crate::{k8s, smi};
+use crate::{gateway, istio, k8s, smi};
 
 /// What becomes of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +52,9 @@ pub(crate) fn of_field(kind: &str, shape: &str) -> Support {
         "PeerAuthentication" | "AuthorizationPolicy" => Support::Refused(
             "is unknown or not honoured yet, and ignoring it could let more through than meant".to_owned(),
         ),
-        "VirtualService" | "DestinationRule" | "TrafficSplit" => Support::Warned("is not honoured yet".to_owned()),
+        "VirtualService" | "DestinationRule" | "Telemetry" | "TrafficSplit" | "HTTPRoute" | "GRPCRoute" => {
+            Support::Warned("is not honoured yet".to_owned())
+        }
         _ => Support::Warned("is not honoured".to_owned()),
     }
 }
@@ -93,7 +94,11 @@ fn honoured() -> Vec<(&'static str, Vec<String>)> {
         ("DestinationRule", of::<istio::destination_rule::DestinationRule>()),
         ("PeerAuthentication", of::<istio::peer_authentication::PeerAuthentication>()),
         ("AuthorizationPolicy", of::<istio::authorization_policy::AuthorizationPolicy>()),
+        ("Telemetry", of::<istio::telemetry::Telemetry>()),
+        ("MeshConfig", of::<crate::mesh::RawMesh>()),
         ("TrafficSplit", of::<smi::TrafficSplit>()),
+        ("HTTPRoute", of::<gateway::HttpRoute>()),
+        ("GRPCRoute", of::<gateway::GrpcRoute>()),
     ]
 }
 
@@ -135,7 +140,10 @@ fn tables(scope: &str) -> impl Iterator<Item = &'static Rule> + use<> {
         "VirtualService" => VIRTUAL_SERVICE,
         "DestinationRule" => DESTINATION_RULE,
         "AuthorizationPolicy" => AUTHORIZATION_POLICY,
+        "Telemetry" => TELEMETRY,
+        "MeshConfig" => MESH_CONFIG,
         "TrafficSplit" => TRAFFIC_SPLIT,
+        "HTTPRoute" | "GRPCRoute" => MESH_ROUTE,
         _ => &[],
     };
     table.iter()
@@ -309,10 +317,42 @@ const AUTHORIZATION_POLICY: &[Rule] = &[
     ("spec.targetRef", "!attaches to gateways and waypoints, which are not there yet: use selector"),
 ];
 
+const TELEMETRY: &[Rule] = &[
+    ("spec.targetRef", "!attaches to gateways and waypoints, which are not there yet: use selector"),
+    ("spec.targetRefs", "!attaches to gateways and waypoints, which are not there yet: use selector"),
+    ("spec.metrics[].reportingInterval", "is not honoured: metrics are scraped, at the scraper's interval"),
+    ("spec.metrics[].overrides[].match.customMetric", "!is not honoured: there are Istio's standard metrics only"),
+    ("spec.tracing[].useRequestIdForTraceSampling", "is not honoured: the parent or chance decides"),
+    ("spec.tracing[].enableIstioTags", "is not honoured: spans have Istio's attributes"),
+    ("spec.tracing[].customTags.*.formatter", "is not honoured: use literal, environment or header"),
+];
+
+/// Of the mesh's settings.
+const MESH_CONFIG: &[Rule] = &[
+    (
+        "extensionProviders[].opentelemetry.resourceDetectors",
+        "is not honoured: spans name service, namespace, pod and node",
+    ),
+    ("extensionProviders[].opentelemetry.dynatraceSampler", "is not honoured: the parent or chance decides"),
+    ("extensionProviders[].opentelemetry.http.timeout", "is not honoured: it is 5 s"),
+    ("extensionProviders[].zipkin", "is not honoured: use opentelemetry, which Zipkin's collectors take too"),
+    ("defaultConfig.tracing.zipkin", "is not honoured: name a provider of extensionProviders"),
+    ("defaultConfig.tracing.customTags", "is not honoured: write them into a Telemetry"),
+];
+
 const TRAFFIC_SPLIT: &[Rule] = &[(
     "spec.matches",
     "!is not honoured yet, and without it all traffic would be split: use a VirtualService with match",
 )];
+
+/// Routes of the Gateway API, for Services.
+const MESH_ROUTE: &[Rule] = &[
+    ("spec.hostnames", "has no meaning for routes of Services (GEP-1294): match the header Host"),
+    ("spec.useDefaultGateways", ""),
+    ("spec.rules[].filters[].extensionRef", ""),
+    ("spec.rules[].filters[].externalAuth", "!is not honoured yet, and without it more is let through than meant"),
+    ("spec.rules[].sessionPersistence", "is not honoured yet: use a DestinationRule with consistentHash"),
+];
 
 #[cfg(test)]
 mod tests;

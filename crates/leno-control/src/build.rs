@@ -39,13 +39,23 @@ fn service(world: &World, id: &ServiceId) -> Option<Service> {
         id: id.clone(),
         kind: spec.kind.clone(),
         vips: spec.vips.clone(),
-        ports: spec.ports.iter().map(|(port, _)| port.clone()).collect(),
-        destination_rules: world.rules(id).iter().map(|r| (*r.rule).clone()).collect(),
+        ports: spec.ports.iter().map(|(port, _)| as_declared(world, spec, port)).collect(),
+        destination_rules: world.rules(id).map(|r| (*r.rule).clone()).collect(),
     })
 }
 
+/// A Service's port with the protocol that holds: what an annotation calls opaque is so, whatever its name says.
+fn as_declared(world: &World, spec: &ServiceSpec, port: &ServicePort) -> ServicePort {
+    let mut port = port.clone();
+    if port.protocol != Protocol::Udp && world.is_opaque(spec, port.port) {
+        port.protocol = Protocol::Tcp;
+    }
+    port
+}
+
 fn routes(world: &World, id: &ServiceId) -> Option<Routes> {
-    let tables: Vec<_> = world.routes(id).iter().map(|t| (*t.table).clone()).collect();
+    let mut tables: Vec<_> = world.routes(id).iter().map(|t| (*t.table).clone()).collect();
+    tables.extend(world.mesh_tables(id));
     (!tables.is_empty()).then(|| Routes { service: id.clone(), tables })
 }
 
@@ -54,7 +64,9 @@ fn policies(world: &World, namespace: &str) -> Option<Policies> {
     let mut peer_authentications: Vec<_> = found.authn.values().cloned().collect();
     peer_authentications.sort_by(|a, b| (a.created, &a.origin.name).cmp(&(b.created, &b.origin.name)));
     let authorization = found.authz.values().cloned().collect();
-    Some(Policies { namespace: namespace.to_owned(), peer_authentications, authorization })
+    let mut telemetry: Vec<_> = found.telemetry.values().cloned().collect();
+    telemetry.sort_by(|a, b| (a.created, &a.origin.name).cmp(&(b.created, &b.origin.name)));
+    Some(Policies { namespace: namespace.to_owned(), peer_authentications, authorization, telemetry })
 }
 
 /// A virtual IP before a pod's: no pod can have one, so that a clash is a stale pod.
@@ -76,9 +88,10 @@ fn workload_ports(world: &World, pod: &Pod) -> Vec<WorkloadPort> {
             if service_port.protocol == Protocol::Udp || ports.iter().any(|p| p.port == port) {
                 continue;
             }
+            let opaque = world.is_opaque(spec, service_port.port) || world.is_opaque_on(pod, port);
             ports.push(WorkloadPort {
                 port,
-                protocol: service_port.protocol,
+                protocol: if opaque { Protocol::Tcp } else { service_port.protocol },
                 service: spec.id.clone(),
                 service_port: service_port.port,
                 headless: spec.kind == ServiceKind::Headless,

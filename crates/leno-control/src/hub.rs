@@ -4,6 +4,7 @@
 //! and the objects' states.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::build::Refresher;
 use crate::history::History;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Trigger};
 use crate::source::{Batch, Change, ObjectState, ObjectStatus};
 use crate::world::{ObjectKey, World};
 
@@ -208,12 +209,15 @@ impl Hub {
             }
             let changes = state.refresher.refresh(&state.world, touched);
             self.metrics.set_services(state.world.services().len());
+            let failed = u64::try_from(state.refresher.faults().len()).unwrap_or(u64::MAX);
+            self.metrics.internal_errors.fetch_add(failed, Ordering::Relaxed);
             if changes.names.is_empty() {
                 return;
             }
             self.snapshot.store(Arc::new(state.refresher.snapshot().clone()));
             changes.names
         };
+        self.metrics.triggered(Trigger::of(names.iter().map(|n| n.kind)));
         tracing::debug!(resources = names.len(), took = ?at.elapsed(), "pushing");
         // Nobody connected: nobody to tell.
         let _ = self.pushes.send(Arc::new(Push { names, at }));

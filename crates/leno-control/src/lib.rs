@@ -15,6 +15,7 @@ pub mod boot;
 pub mod build;
 pub mod history;
 pub mod hub;
+pub mod imagine;
 pub mod kube;
 pub mod metrics;
 pub mod serve;

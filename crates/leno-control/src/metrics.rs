@@ -15,6 +15,53 @@ use leno_xds::wire::ResourceKind;
 /// Upper bounds of the convergence histogram, seconds: Istio's, and finer ones below.
 const BOUNDS: [f64; 12] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 3.0, 5.0, 10.0, 30.0];
 
+/// Upper bounds of a push's time, seconds: Istio's, and finer ones below.
+const PUSH_BOUNDS: [f64; 11] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.1, 1.0, 3.0, 5.0, 10.0, 20.0];
+/// Upper bounds of a response's size, bytes: Istio's, and finer ones below.
+const SIZE_BOUNDS: [f64; 9] =
+    [1.0, 100.0, 1000.0, 10_000.0, 100_000.0, 1_000_000.0, 4_000_000.0, 10_000_000.0, 40_000_000.0];
+
+/// Kinds that Istio counts as of the registry, not as configuration.
+const REGISTRY: [&str; 4] = ["Service", "EndpointSlice", "Pod", "Namespace"];
+
+/// Why resources went out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Only endpoints and addresses changed.
+    Endpoint,
+    /// A service changed.
+    Service,
+    /// Anything else changed.
+    Config,
+    /// A proxy asked.
+    Request,
+}
+
+impl Trigger {
+    const ALL: [Self; 4] = [Self::Endpoint, Self::Service, Self::Config, Self::Request];
+
+    /// As Istio's label says it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Endpoint => "endpoint",
+            Self::Service => "service",
+            Self::Config => "config",
+            Self::Request => "proxyrequest",
+        }
+    }
+
+    /// What a push of these kinds is triggered by.
+    pub fn of(kinds: impl IntoIterator<Item = ResourceKind>) -> Self {
+        let place = |kind| match kind {
+            ResourceKind::Endpoints | ResourceKind::Address => Self::Endpoint,
+            ResourceKind::Service => Self::Service,
+            ResourceKind::Mesh | ResourceKind::Routes | ResourceKind::Policies => Self::Config,
+        };
+        kinds.into_iter().map(place).max_by_key(|t| *t as usize).unwrap_or(Self::Endpoint)
+    }
+}
+
 /// All counters.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -22,7 +69,12 @@ pub struct Metrics {
     pushes: [AtomicU64; ResourceKind::ALL.len()],
     rejects: [AtomicU64; ResourceKind::ALL.len()],
     config_events: Mutex<BTreeMap<(String, &'static str), u64>>,
-    convergence: Mutex<Histogram>,
+    convergence: Mutex<Histogram<{ BOUNDS.len() }>>,
+    push_time: [Mutex<Histogram<{ PUSH_BOUNDS.len() }>>; ResourceKind::ALL.len()],
+    config_size: [Mutex<Histogram<{ SIZE_BOUNDS.len() }>>; ResourceKind::ALL.len()],
+    triggers: [AtomicU64; Trigger::ALL.len()],
+    /// Resources that could not be built when they were to be.
+    pub internal_errors: AtomicU64,
     /// Certificates asked for.
     pub csr: AtomicU64,
     /// Certificates issued.
@@ -35,11 +87,37 @@ pub struct Metrics {
     pub authentication_failures: AtomicU64,
 }
 
-#[derive(Debug, Default)]
-struct Histogram {
-    buckets: [u64; BOUNDS.len()],
+#[derive(Debug)]
+struct Histogram<const N: usize> {
+    buckets: [u64; N],
     sum: f64,
     count: u64,
+}
+
+impl<const N: usize> Default for Histogram<N> {
+    fn default() -> Self {
+        Self { buckets: [0; N], sum: 0.0, count: 0 }
+    }
+}
+
+impl<const N: usize> Histogram<N> {
+    fn observe(&mut self, value: f64, bounds: [f64; N]) {
+        for (bucket, bound) in self.buckets.iter_mut().zip(bounds) {
+            *bucket += u64::from(value <= bound);
+        }
+        self.sum += value;
+        self.count += 1;
+    }
+
+    fn render(&self, out: &mut String, name: &str, labels: &str, bounds: [f64; N]) {
+        let comma = if labels.is_empty() { "" } else { "," };
+        for (count, bound) in self.buckets.iter().zip(bounds) {
+            line(out, &format!("{name}_bucket"), &format!("{labels}{comma}le=\"{bound}\""), count);
+        }
+        line(out, &format!("{name}_bucket"), &format!("{labels}{comma}le=\"+Inf\""), self.count);
+        line(out, &format!("{name}_sum"), labels, self.sum);
+        line(out, &format!("{name}_count"), labels, self.count);
+    }
 }
 
 impl Metrics {
@@ -53,9 +131,16 @@ impl Metrics {
         self.services.store(count, Ordering::Relaxed);
     }
 
-    /// A response went out.
-    pub fn pushed(&self, kind: ResourceKind) {
+    /// A response of `bytes` went out, `took` after it was begun.
+    pub fn pushed(&self, kind: ResourceKind, bytes: usize, took: Duration) {
         add(&self.pushes[kind.index()]);
+        lock(&self.push_time[kind.index()]).observe(took.as_secs_f64(), PUSH_BOUNDS);
+        lock(&self.config_size[kind.index()]).observe(bytes as f64, SIZE_BOUNDS);
+    }
+
+    /// Something made resources go out.
+    pub fn triggered(&self, by: Trigger) {
+        add(&self.triggers[by as usize]);
     }
 
     /// A response was refused.
@@ -65,13 +150,7 @@ impl Metrics {
 
     /// A proxy lives by a change, `delay` after the source learned of it.
     pub fn converged(&self, delay: Duration) {
-        let seconds = delay.as_secs_f64();
-        let mut h = lock(&self.convergence);
-        for (bucket, bound) in h.buckets.iter_mut().zip(BOUNDS) {
-            *bucket += u64::from(seconds <= bound);
-        }
-        h.sum += seconds;
-        h.count += 1;
+        lock(&self.convergence).observe(delay.as_secs_f64(), BOUNDS);
     }
 
     /// The text for Prometheus; `connected` is the number of proxies.
@@ -89,16 +168,35 @@ impl Metrics {
         self.by_kind(text, "pilot_xds_pushes", &self.pushes);
         family(text, "pilot_total_xds_rejects", "counter", "Total number of XDS responses rejected by proxies.");
         self.by_kind(text, "pilot_total_xds_rejects", &self.rejects);
-        family(text, "pilot_k8s_cfg_events", "counter", "Events from config.");
-        for ((kind, event), count) in lock(&self.config_events).iter() {
-            line(text, "pilot_k8s_cfg_events", &format!("type=\"{}\",event=\"{event}\"", escape(kind)), count);
+        family(
+            text,
+            "pilot_push_triggers",
+            "counter",
+            "Total number of times a push was triggered, labeled by reason.",
+        );
+        for (trigger, counter) in Trigger::ALL.into_iter().zip(&self.triggers) {
+            let labels = format!("type=\"{}\"", trigger.as_str());
+            line(text, "pilot_push_triggers", &labels, counter.load(Ordering::Relaxed));
         }
+        family(text, "pilot_total_xds_internal_errors", "counter", "Total number of internal XDS errors in pilot.");
+        line(text, "pilot_total_xds_internal_errors", "", self.internal_errors.load(Ordering::Relaxed));
+        self.render_events(text, "pilot_k8s_cfg_events", "Events from config.", false);
+        self.render_events(text, "pilot_k8s_reg_events", "Events from k8s registry.", true);
         let process = Process::read(SystemTime::now());
         family(text, "process_cpu_seconds_total", "counter", "CPU time used, in seconds.");
         line(text, "process_cpu_seconds_total", "", process.cpu_seconds);
         family(text, "process_resident_memory_bytes", "gauge", "Resident memory.");
         line(text, "process_resident_memory_bytes", "", process.resident_bytes);
         self.render_convergence(text);
+        let (time, size) = ("pilot_xds_push_time", "pilot_xds_config_size_bytes");
+        family(text, time, "histogram", "Total time in seconds Pilot takes to push resources, by type.");
+        for kind in ResourceKind::ALL {
+            lock(&self.push_time[kind.index()]).render(text, time, &format!("type=\"{kind}\""), PUSH_BOUNDS);
+        }
+        family(text, size, "histogram", "Distribution of configuration sizes pushed to clients.");
+        for kind in ResourceKind::ALL {
+            lock(&self.config_size[kind.index()]).render(text, size, &format!("type=\"{kind}\""), SIZE_BOUNDS);
+        }
         let citadel = [
             ("citadel_server_csr_count", "The number of CSRs received by Citadel server.", &self.csr),
             (
@@ -143,13 +241,16 @@ impl Metrics {
             "histogram",
             "Delay in seconds between config change and a proxy receiving all required configuration.",
         );
-        let h = lock(&self.convergence);
-        for (count, bound) in h.buckets.iter().zip(BOUNDS) {
-            line(out, &format!("{NAME}_bucket"), &format!("le=\"{bound}\""), count);
+        lock(&self.convergence).render(out, NAME, "", BOUNDS);
+    }
+
+    fn render_events(&self, out: &mut String, name: &str, help: &str, registry: bool) {
+        family(out, name, "counter", help);
+        for ((kind, event), count) in lock(&self.config_events).iter() {
+            if REGISTRY.contains(&kind.as_str()) == registry {
+                line(out, name, &format!("type=\"{}\",event=\"{event}\"", escape(kind)), count);
+            }
         }
-        line(out, &format!("{NAME}_bucket"), "le=\"+Inf\"", h.count);
-        line(out, &format!("{NAME}_sum"), "", h.sum);
-        line(out, &format!("{NAME}_count"), "", h.count);
     }
 }
 

@@ -4,6 +4,7 @@
 //! and notes which wire resources a change may touch. Touching too much costs time; touching too little would be a bug,
 //! which the property test of [`crate::build`] looks for.
 
+mod mesh_routes;
 mod pods;
 mod services;
 mod touched;
@@ -12,13 +13,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use leno_config::Lowered;
+use leno_config::gateway::ParentVerdict;
+use leno_config::{Lowered, RuleHosts, ServiceSpec};
+use leno_core::decide::protocol::names_port;
 use leno_core::id::ServiceId;
 use leno_core::model::{
-    AuthorizationPolicy, DestinationRule, MeshConfig, MtlsMode, PeerAuthentication, RouteTable, Workload,
+    AuthorizationPolicy, DestinationRule, Labels, MeshConfig, MtlsMode, PeerAuthentication, RouteTable, Telemetry,
+    Workload,
 };
 use leno_xds::wire::ResourceName;
 
+use mesh_routes::MeshRoutes;
 pub use pods::Pod;
 use pods::Pods;
 use services::Services;
@@ -70,6 +75,8 @@ pub struct NamespacePolicies {
     pub authn: BTreeMap<ObjectKey, PeerAuthentication>,
     /// Authorization.
     pub authz: BTreeMap<ObjectKey, AuthorizationPolicy>,
+    /// What is reported.
+    pub telemetry: BTreeMap<ObjectKey, Telemetry>,
 }
 
 /// The mesh as configured.
@@ -82,11 +89,16 @@ pub struct World {
     services: Services,
     pods: Pods,
     routes: HashMap<ServiceId, Vec<RankedTable>>,
+    mesh_routes: MeshRoutes,
     rules: HashMap<ServiceId, Vec<RankedRule>>,
+    /// Rules for every host that ends so: the longest suffix first.
+    wide_rules: Vec<(RuleHosts, RankedRule)>,
     policies: BTreeMap<String, NamespacePolicies>,
     /// Entries of [`MtlsMode::Disable`] in all policies: without any, no pod has plaintext ports.
     disabled: usize,
     mesh: Option<(ObjectKey, MeshConfig)>,
+    /// Namespaces with the annotation [`OPAQUE_PORTS`], and what it says.
+    opaque: BTreeMap<String, String>,
     touched: Touched,
 }
 
@@ -101,10 +113,13 @@ impl World {
             services: Services::default(),
             pods: Pods::default(),
             routes: HashMap::new(),
+            mesh_routes: MeshRoutes::default(),
             rules: HashMap::new(),
+            wide_rules: Vec::new(),
             policies: BTreeMap::new(),
             disabled: 0,
             mesh: None,
+            opaque: BTreeMap::new(),
             touched: Touched::All,
         }
     }
@@ -176,7 +191,7 @@ impl World {
             names.push(ResourceName::service(id));
             names.push(ResourceName::endpoints(id));
         }
-        names.extend(self.routes.keys().map(ResourceName::routes));
+        names.extend(self.routes.keys().chain(self.mesh_routes.parents()).map(ResourceName::routes));
         names.extend(self.services.vips().chain(self.pods.ips()).map(ResourceName::address));
         names.extend(self.policies.keys().map(|ns| ResourceName::policies(ns)));
         names.sort_unstable();
@@ -209,10 +224,27 @@ impl World {
         self.routes.get(service).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Rules for a service: the oldest first, then by name.
+    /// Tables that the Gateway API's routes make for a service; they go after those of [`Self::routes`].
     #[must_use]
-    pub fn rules(&self, service: &ServiceId) -> &[RankedRule] {
-        self.rules.get(service).map(Vec::as_slice).unwrap_or_default()
+    pub fn mesh_tables(&self, service: &ServiceId) -> Vec<RouteTable> {
+        self.mesh_routes.tables(service, &self.services)
+    }
+
+    /// What becomes of a route of the Gateway API, by parent; nothing for other objects.
+    #[must_use]
+    pub fn route_verdicts(&self, key: &ObjectKey) -> Vec<ParentVerdict> {
+        let pieces = self.objects.get(key).map(|p| &p[..]).unwrap_or_default();
+        let route =
+            pieces.iter().find_map(|piece| if let Lowered::MeshRoute(route) = piece { Some(route) } else { None });
+        route.map(|route| self.mesh_routes.verdicts(route, &self.services)).unwrap_or_default()
+    }
+
+    /// Rules for a service: those for its own host before those for a wildcard, the longest wildcard first (Istio's "most
+    /// specific host"); the oldest first, then by name.
+    pub fn rules(&self, service: &ServiceId) -> impl Iterator<Item = &RankedRule> {
+        let own = self.rules.get(service).map(Vec::as_slice).unwrap_or_default();
+        let wide = self.wide_rules.iter().filter(|(hosts, _)| hosts.includes(service));
+        own.iter().chain(wide.map(|(_, rule)| rule))
     }
 
     /// Policies of a namespace.
@@ -239,9 +271,29 @@ impl World {
         self.pods.get(namespace, pod).map(|p| &p.workload)
     }
 
+    /// Whether a port of a Service is declared opaque by Linkerd's annotation: the Service's own, else its namespace's.
+    #[must_use]
+    pub fn is_opaque(&self, spec: &ServiceSpec, port: u16) -> bool {
+        self.opaque_ports(&spec.annotations, &spec.id.namespace).is_some_and(|list| names_port(list, port))
+    }
+
+    /// Whether a port of a pod is declared opaque: by the pod's annotation, else by its namespace's.
+    #[must_use]
+    pub fn is_opaque_on(&self, pod: &Pod, port: u16) -> bool {
+        self.opaque_ports(&pod.facts.annotations, &pod.facts.namespace).is_some_and(|list| names_port(list, port))
+    }
+
+    fn opaque_ports<'a>(&'a self, own: &'a Labels, namespace: &str) -> Option<&'a String> {
+        own.get(OPAQUE_PORTS).or_else(|| self.opaque.get(namespace))
+    }
+
     fn put_in(&mut self, key: &ObjectKey, piece: &Lowered) {
         match piece {
-            Lowered::Namespace { .. } => {}
+            Lowered::Namespace { name, annotations, .. } => {
+                if let Some(ports) = annotations.get(OPAQUE_PORTS) {
+                    self.opaque.insert(name.clone(), ports.clone());
+                }
+            }
             Lowered::Service(spec) => self.services.put(spec),
             Lowered::EndpointSlice(slice) => self.services.put_slice(slice),
             Lowered::Pod(facts) => self.pods.put(facts, &self.trust_domain),
@@ -252,10 +304,19 @@ impl World {
                     list.sort_by(|a, b| table_place(a).cmp(&table_place(b)));
                 }
             }
-            Lowered::DestinationRule { service, created, rule } => {
-                let list = self.rules.entry(service.clone()).or_default();
-                list.push(RankedRule { created: *created, rule: Arc::new(rule.clone()) });
-                list.sort_by(|a, b| rule_place(a).cmp(&rule_place(b)));
+            Lowered::MeshRoute(route) => self.mesh_routes.put(key, route),
+            Lowered::DestinationRule { hosts, created, rule } => {
+                let ranked = RankedRule { created: *created, rule: Arc::new(rule.clone()) };
+                if let RuleHosts::Service(service) = hosts {
+                    let list = self.rules.entry(service.clone()).or_default();
+                    list.push(ranked);
+                    list.sort_by(|a, b| rule_place(a).cmp(&rule_place(b)));
+                } else {
+                    self.wide_rules.push((hosts.clone(), ranked));
+                    self.wide_rules.sort_by(|(h, a), (i, b)| {
+                        specificity(i).cmp(&specificity(h)).then_with(|| rule_place(a).cmp(&rule_place(b)))
+                    });
+                }
             }
             Lowered::PeerAuthentication(policy) => {
                 self.disabled += disabled_in(policy);
@@ -266,13 +327,17 @@ impl World {
                 let namespace = self.home(&policy.origin.namespace);
                 self.policies.entry(namespace).or_default().authz.insert(key.clone(), policy.clone());
             }
+            Lowered::Telemetry(telemetry) => {
+                let namespace = self.home(&telemetry.origin.namespace);
+                self.policies.entry(namespace).or_default().telemetry.insert(key.clone(), telemetry.clone());
+            }
             Lowered::Mesh(mesh) => self.mesh = Some((key.clone(), mesh.clone())),
         }
     }
 
     fn take_out(&mut self, key: &ObjectKey, piece: &Lowered) {
         match piece {
-            Lowered::Namespace { .. } => {}
+            Lowered::Namespace { name, .. } => drop(self.opaque.remove(name)),
             Lowered::Service(spec) => self.services.remove(spec),
             Lowered::EndpointSlice(slice) => self.services.remove_slice(slice),
             Lowered::Pod(facts) => self.pods.remove(facts),
@@ -281,9 +346,11 @@ impl World {
                     remove_one(&mut self.routes, service, |t| t.table.origin == table.origin);
                 }
             }
-            Lowered::DestinationRule { service, rule, .. } => {
+            Lowered::MeshRoute(route) => self.mesh_routes.remove(key, route),
+            Lowered::DestinationRule { hosts: RuleHosts::Service(service), rule, .. } => {
                 remove_one(&mut self.rules, service, |r| r.rule.origin == rule.origin);
             }
+            Lowered::DestinationRule { rule, .. } => self.wide_rules.retain(|(_, r)| r.rule.origin != rule.origin),
             Lowered::PeerAuthentication(policy) => {
                 self.disabled -= disabled_in(policy);
                 self.change_policies(&self.home(&policy.origin.namespace), |p| {
@@ -293,6 +360,9 @@ impl World {
             Lowered::AuthorizationPolicy(policy) => self.change_policies(&self.home(&policy.origin.namespace), |p| {
                 p.authz.remove(key);
             }),
+            Lowered::Telemetry(telemetry) => self.change_policies(&self.home(&telemetry.origin.namespace), |p| {
+                p.telemetry.remove(key);
+            }),
             Lowered::Mesh(_) => self.mesh = self.mesh.take().filter(|(k, _)| k != key),
         }
     }
@@ -300,7 +370,7 @@ impl World {
     fn change_policies(&mut self, namespace: &str, change: impl FnOnce(&mut NamespacePolicies)) {
         if let Some(policies) = self.policies.get_mut(namespace) {
             change(policies);
-            if policies.authn.is_empty() && policies.authz.is_empty() {
+            if policies.authn.is_empty() && policies.authz.is_empty() && policies.telemetry.is_empty() {
                 self.policies.remove(namespace);
             }
         }
@@ -316,12 +386,19 @@ impl World {
             self.touched.add(name);
         }
         match piece {
-            Lowered::Namespace { .. }
-            | Lowered::Routes { .. }
+            Lowered::Namespace { name, annotations, .. } => {
+                if annotations.contains_key(OPAQUE_PORTS) {
+                    self.touch_namespace(name);
+                }
+            }
+            Lowered::Routes { .. }
+            | Lowered::MeshRoute(_)
             | Lowered::DestinationRule { .. }
-            | Lowered::AuthorizationPolicy(_) => {}
+            | Lowered::AuthorizationPolicy(_)
+            | Lowered::Telemetry(_) => {}
             Lowered::Service(spec) => {
                 self.touched.extend(spec.vips.iter().copied().map(ResourceName::address));
+                self.touched.extend(self.mesh_routes.that_depend_on(&spec.id).map(ResourceName::routes));
                 let pods = self.pods.behind(spec, &self.services);
                 self.touch_pods(&pods);
             }
@@ -350,6 +427,15 @@ impl World {
         }
     }
 
+    /// All services and pods of a namespace.
+    fn touch_namespace(&mut self, namespace: &str) {
+        let services = self.services.ids().filter(|id| id.namespace == namespace);
+        let services: Vec<_> = services.map(ResourceName::service).collect();
+        self.touched.extend(services);
+        let pods: Vec<_> = self.pods.keys().filter(|(ns, _)| ns == namespace).cloned().collect();
+        self.touch_pods(&pods);
+    }
+
     /// The addresses of pods, and the endpoints of every service in front of them.
     fn touch_pods(&mut self, pods: &[(String, String)]) {
         for (namespace, name) in pods {
@@ -373,13 +459,21 @@ impl World {
             Lowered::Service(spec) => vec![ResourceName::service(&spec.id), ResourceName::endpoints(&spec.id)],
             Lowered::EndpointSlice(slice) => vec![ResourceName::endpoints(&slice.service)],
             Lowered::Routes { tables, .. } => tables.iter().map(|(service, _)| ResourceName::routes(service)).collect(),
-            Lowered::DestinationRule { service, .. } => vec![ResourceName::service(service)],
+            Lowered::MeshRoute(route) => route.services().into_iter().map(ResourceName::routes).collect(),
+            Lowered::DestinationRule { hosts: RuleHosts::Service(service), .. } => vec![ResourceName::service(service)],
+            Lowered::DestinationRule { hosts, .. } => {
+                self.services.ids().filter(|id| hosts.includes(id)).map(ResourceName::service).collect()
+            }
             Lowered::PeerAuthentication(policy) => vec![ResourceName::policies(&self.home(&policy.origin.namespace))],
             Lowered::AuthorizationPolicy(policy) => vec![ResourceName::policies(&self.home(&policy.origin.namespace))],
+            Lowered::Telemetry(object) => vec![ResourceName::policies(&self.home(&object.origin.namespace))],
             Lowered::Mesh(_) => vec![ResourceName::mesh()],
         }
     }
 }
+
+/// Linkerd's annotation of Services, pods and namespaces: ports whose bytes no proxy looks into.
+const OPAQUE_PORTS: &str = "config.linkerd.io/opaque-ports";
 
 fn table_place(t: &RankedTable) -> (u8, i64, &str, &str) {
     (t.rank, t.created, &t.table.origin.name, &t.table.origin.namespace)
@@ -387,6 +481,13 @@ fn table_place(t: &RankedTable) -> (u8, i64, &str, &str) {
 
 fn rule_place(r: &RankedRule) -> (i64, &str, &str) {
     (r.created, &r.rule.origin.name, &r.rule.origin.namespace)
+}
+
+const fn specificity(hosts: &RuleHosts) -> usize {
+    match hosts {
+        RuleHosts::Service(_) => usize::MAX,
+        RuleHosts::Suffix(suffix) => suffix.len(),
+    }
 }
 
 fn disabled_in(policy: &PeerAuthentication) -> usize {

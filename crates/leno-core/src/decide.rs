@@ -3,6 +3,9 @@
 pub mod authn;
 pub mod authz;
 pub mod balance;
+pub mod cluster;
+pub mod cors;
+pub mod destination;
 pub mod outlier;
 pub mod protocol;
 pub mod retry;

@@ -4,11 +4,13 @@
 //! the command line and the tests all share these types and these functions.
 //!
 //! Read [`model`] for the words, [`merge`] for what applies to one proxy, [`decide`] for the judgements about one
-//! request, [`reason`] for every way a request can end, and [`names`] for the names that other tools rely on.
+//! request, [`cel`], [`log_format`] and [`trace`] for what is reported of it, [`reason`] for every way a request can end, and [`names`] for the names that other tools rely on.
 
 pub mod addr;
+pub mod cel;
 pub mod decide;
 pub mod id;
+pub mod log_format;
 pub mod merge;
 pub mod model;
 pub mod names;
@@ -16,5 +18,7 @@ pub mod reason;
 pub mod samples;
 pub mod sketch;
 pub mod tap;
+pub mod trace;
+pub mod why;
 
 pub use reason::Reason;

@@ -1,5 +1,7 @@
 //! What applies to one proxy, out of what everyone gets. Runs once per change, never per request.
 
+pub mod telemetry;
+
 use crate::model::traffic::{DestinationRule, Subset};
 use crate::model::{Labels, RouteTable, Routes, Service, TrafficPolicy, selects};
 

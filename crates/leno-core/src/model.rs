@@ -11,6 +11,7 @@ pub mod mesh;
 pub mod protocol;
 pub mod route;
 pub mod service;
+pub mod telemetry;
 pub mod traffic;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub use mesh::MeshConfig;
 pub use protocol::Protocol;
 pub use route::{HttpRoute, RouteTable, Routes};
 pub use service::{Service, ServiceKind, ServicePort};
+pub use telemetry::Telemetry;
 pub use traffic::{DestinationRule, TrafficPolicy};
 
 /// Labels of a pod, service or subset, in order.
@@ -44,4 +46,6 @@ pub struct Policies {
     pub peer_authentications: Vec<PeerAuthentication>,
     /// `AuthorizationPolicy` objects.
     pub authorization: Vec<AuthorizationPolicy>,
+    /// `Telemetry` objects, oldest first.
+    pub telemetry: Vec<Telemetry>,
 }

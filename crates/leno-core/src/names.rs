@@ -27,6 +27,10 @@ pub const PROXY_UID: u32 = 1337;
 /// Socket mark that exempts a proxy's own connections where it cannot have a uid of its own.
 pub const PROXY_MARK: u32 = 1337;
 
+/// Where the control plane and leno-viz are, unless installed elsewhere.
+pub const SYSTEM_NAMESPACE: &str = "leno-system";
+/// `ServiceAccount` of leno-viz, in the control plane's namespace.
+pub const VIZ_ACCOUNT: &str = "leno-viz";
 /// Audience of projected tokens.
 pub const TOKEN_AUDIENCE: &str = "istio-ca";
 /// The control plane's DNS names in its serving certificate.
@@ -62,6 +66,8 @@ pub mod header {
     pub const ATTEMPT: &str = "x-envoy-attempt-count";
     /// Milliseconds the upstream took, on responses.
     pub const SERVICE_TIME: &str = "x-envoy-upstream-service-time";
+    /// Trace context of W3C.
+    pub const TRACEPARENT: &str = "traceparent";
     /// Caller's scheme.
     pub const FORWARDED_PROTO: &str = "x-forwarded-proto";
     /// Caller's address.

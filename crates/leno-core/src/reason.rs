@@ -3,12 +3,12 @@
 //! A [`Reason`] gives the HTTP status, Istio's response flag (Envoy's `%RESPONSE_FLAGS%`), the code detail for the log
 //! and the sentence a person reads. Nothing else in Leno chooses any of these.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident => $status:literal, $flag:literal, $detail:literal, $sentence:literal;)*) => {
         /// Why a request or connection ended as it did.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum Reason { $($(#[$doc])* $name,)* }
 
@@ -47,9 +47,11 @@ reasons! {
     /// The destination is unknown and unknown ones are refused.
     UnknownDestination => 502, "UH", "unknown_destination", "the destination is not in the mesh and the mesh refuses unknown ones (REGISTRY_ONLY)";
     /// No rule matched.
-    RouteNotFound => 404, "NR", "route_not_found", "no rule of the VirtualService matches the request";
+    RouteNotFound => 404, "NR", "route_not_found", "no rule of the service's routes matches the request";
     /// The rule's destination does not exist.
     ClusterNotFound => 503, "NC", "cluster_not_found", "the route's destination service, port or subset does not exist";
+    /// The rule's destination cannot be used.
+    InvalidBackend => 500, "NC", "invalid_backend_ref", "the route's backendRef does not exist, or is of a kind that cannot be routed to";
     /// No endpoint is healthy.
     NoHealthyUpstream => 503, "UH", "no_healthy_upstream", "no ready endpoint (none exists, or all are ejected)";
     /// Connecting failed.

@@ -39,6 +39,12 @@ pub struct RequestSample {
     pub flags: String,
     /// How many.
     pub count: u64,
+    /// How often they were sent to an endpoint, retries included.
+    #[serde(default)]
+    pub tries: u64,
+    /// Of these, how often anew.
+    #[serde(default)]
+    pub retries: u64,
     /// Their durations.
     pub sketch: Sketch,
 }
@@ -64,6 +70,10 @@ pub struct RequestLabels {
     pub grpc: Option<u32>,
     /// [`crate::Reason`] in snake case.
     pub reason: String,
+    /// `NAMESPACE/NAME` of the authorization policy that let it pass or denied it, on the callee's side; empty where none
+    /// did alone.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub policy: String,
 }
 
 /// Opaque connections between two pods.

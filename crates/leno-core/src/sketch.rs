@@ -70,10 +70,31 @@ impl Sketch {
         within.map(|(bucket, _)| middle_of(*bucket))
     }
 
+    /// How many durations were at most `bound`, whose bucket counts whole.
+    #[must_use]
+    pub fn at_most(&self, bound: Duration) -> u64 {
+        let last = bucket_of(bound);
+        self.buckets.iter().take_while(|(bucket, _)| *bucket <= last).fold(0, |sum, (_, n)| sum.saturating_add(*n))
+    }
+
+    /// About how long all of them took together, within the error of each.
+    #[must_use]
+    pub fn sum(&self) -> Duration {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let seconds: f64 = self.buckets.iter().map(|(b, n)| middle_of(*b).as_secs_f64() * *n as f64).sum();
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+
     /// `(bucket, count)` by bucket.
     #[must_use]
     pub fn to_pairs(&self) -> Vec<(u16, u64)> {
         self.buckets.clone()
+    }
+
+    /// The same where they are.
+    #[must_use]
+    pub fn pairs(&self) -> &[(u16, u64)] {
+        &self.buckets
     }
 
     /// From pairs in any order; unknown buckets count as the last one.

@@ -1,4 +1,10 @@
-//! Requests as a sidecar saw them end: `GET :15000/leno/v1/tap?from=N` on the pod's loopback.
+//! Requests as a sidecar saw them end: `GET /leno/v1/tap?from=N`, on the pod's loopback (15000) for whoever may
+//! port-forward to it, and over mutual TLS (15020) for leno-viz alone. With `&headers=1` also their headers, of which
+//! [`masked`] leaves out what may be secret.
+
+mod headers;
+
+pub use headers::{MOST_HEADERS, masked, path};
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +62,12 @@ pub struct Tapped {
     pub request_bytes: u64,
     /// Body bytes to the client.
     pub response_bytes: u64,
+    /// Headers of the request as the client sent them, by [`masked`]; empty unless asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub request_headers: Vec<(String, String)>,
+    /// Headers of the answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub response_headers: Vec<(String, String)>,
 }
 
 /// One end; empty where not known.
@@ -71,4 +83,27 @@ pub struct Peer {
     pub workload: String,
     /// Address and port.
     pub address: String,
+}
+
+/// What a sidecar remembers of requests and connections that failed: `GET :15000/leno/v1/failures` on the pod's loopback.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Failures {
+    /// The oldest first.
+    pub failures: Vec<Remembered>,
+    /// Older ones that had to make room.
+    pub forgotten: u64,
+}
+
+/// One request that failed, or one connection.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// What is known of it. A connection has no method.
+    #[serde(flatten)]
+    pub request: Tapped,
+    /// More words: the policy's name, the error's text. May be empty.
+    pub detail: String,
+    /// Address and port that the client dialled; may be empty.
+    pub dialled: String,
+    /// Istio's name of the cluster that was chosen; may be empty.
+    pub cluster: String,
 }

@@ -9,6 +9,7 @@
 
 pub mod authority;
 pub mod csr;
+pub mod forwarded;
 pub mod peer;
 pub mod roots;
 pub mod svid;
@@ -17,6 +18,7 @@ pub mod token;
 
 pub use authority::{Authority, AuthorityError, Serving, SignError};
 pub use csr::{Csr, CsrError};
+pub use forwarded::forwarded_client_cert;
 pub use peer::{Expected, PeerError, peer_error, peer_identity};
 pub use roots::{Roots, RootsError};
 pub use svid::{Svid, SvidError, renew_at};

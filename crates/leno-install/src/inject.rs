@@ -9,6 +9,7 @@ pub mod containers;
 pub mod decision;
 pub mod documents;
 pub mod probes;
+mod scrape;
 pub mod settings;
 pub mod sidecar;
 mod status;
@@ -42,6 +43,8 @@ pub const WARNINGS_ANNOTATION: &str = "proxy.leno.dev/warnings";
 pub const SKIPPED_ANNOTATION: &str = "proxy.leno.dev/not-injected";
 /// Annotation that sets the life of this pod's certificates, such as `20s` or `12h`. Default 24 h.
 pub const CERT_TTL_ANNOTATION: &str = "proxy.leno.dev/cert-ttl";
+/// Annotation that turns Linkerd's series on or off for a pod.
+pub const LINKERD_METRICS_ANNOTATION: &str = "proxy.leno.dev/linkerd-metrics";
 /// `ConfigMap` with the mesh's root certificate in every namespace (Istio's), key `root-cert.pem`.
 pub const ROOT_CONFIG_MAP: &str = "istio-ca-root-cert";
 
@@ -185,7 +188,20 @@ struct Parts {
 
 impl Parts {
     /// `None` if the pod has no shape to put it into.
-    fn put_into(self, pod: &mut Value, meta: &PodMeta, settings: &InjectSettings, warnings: &[String]) -> Option<()> {
+    fn put_into(
+        mut self,
+        pod: &mut Value,
+        meta: &PodMeta,
+        settings: &InjectSettings,
+        warnings: &[String],
+    ) -> Option<()> {
+        let scraped = self.sidecar.prometheus.then(|| scrape::wanted(meta, port::STATUS)).flatten();
+        if let Some(said) = &scraped
+            && let Some(env) = self.proxy["env"].as_array_mut()
+        {
+            let value = Value::Object(said.clone()).to_string().replace('$', "$$");
+            env.push(json!({"name": scrape::ENV, "value": value}));
+        }
         let root = pod.as_object_mut()?;
         let spec = root.get_mut("spec")?.as_object_mut()?;
         let mut status = Status { revision: settings.revision.clone(), ..Status::default() };
@@ -217,10 +233,16 @@ impl Parts {
         if !warnings.is_empty() {
             added.push((WARNINGS_ANNOTATION, warnings.join("\n")));
         }
-        // What the application says to Prometheus stays: its own metrics would be lost otherwise.
-        if self.sidecar.prometheus && !PROMETHEUS.iter().any(|k| annotations.contains_key(*k)) {
+        // An application that does not want to be scraped is not; one that does is scraped by way of the proxy.
+        let said = scrape::ANNOTATIONS.iter().any(|k| annotations.contains_key(*k));
+        if self.sidecar.prometheus && (scraped.is_some() || !said) {
             let values = ["true".to_owned(), port::STATUS.to_string(), "/stats/prometheus".to_owned()];
-            added.extend(PROMETHEUS.iter().copied().zip(values));
+            for (key, value) in scrape::ANNOTATIONS.into_iter().zip(values) {
+                match annotations.get_mut(key) {
+                    Some(slot) => *slot = Value::String(value),
+                    None => added.push((key, value)),
+                }
+            }
         }
         // Else `kubectl logs` and `kubectl exec` would take the first one, which is the proxy.
         if !self.sidecar.native && !annotations.contains_key(DEFAULT_CONTAINER) {
@@ -303,7 +325,6 @@ fn entry<'a>(
     slot.as_object_mut()
 }
 
-const PROMETHEUS: [&str; 3] = ["prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path"];
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
 #[cfg(test)]

@@ -99,5 +99,8 @@ const KINDS: &[(&str, &[&str])] = &[
     ("DestinationRule", &["destinationrule", "destinationrules", "dr"]),
     ("PeerAuthentication", &["peerauthentication", "peerauthentications", "pa"]),
     ("AuthorizationPolicy", &["authorizationpolicy", "authorizationpolicies", "ap"]),
+    ("Telemetry", &["telemetry", "telemetries"]),
     ("TrafficSplit", &["trafficsplit", "trafficsplits", "ts"]),
+    ("HTTPRoute", &["httproute", "httproutes"]),
+    ("GRPCRoute", &["grpcroute", "grpcroutes"]),
 ];

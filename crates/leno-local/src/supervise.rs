@@ -11,6 +11,7 @@ mod publish;
 mod server;
 mod status;
 mod system;
+mod viz;
 pub mod workload;
 
 use std::fs;

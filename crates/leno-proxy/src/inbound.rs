@@ -16,7 +16,9 @@ use leno_core::decide::authz::{self, AuthzFacts, AuthzVerdict};
 use leno_core::id::{Direction, SpiffeId};
 use leno_core::model::{AddressTarget, Protocol};
 use leno_core::names::alpn;
+use leno_identity::forwarded_client_cert;
 use leno_kit::sock;
+use rustls_pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::App;
@@ -259,7 +261,8 @@ impl Arrived {
             Err(why) => return refuse(&self.path, &self.downstream, Reason::ClientCertRefused, &why),
         };
         self.downstream.sni = peer.sni.unwrap_or_default().into();
-        let inbound = self.admitted(Some(Arc::new(peer.id)), None).await;
+        let mut inbound = self.admitted(Some(Arc::new(peer.id)), None).await;
+        inbound.client_cert = self.client_cert(&inbound, &peer.leaf);
         match peer.alpn.as_slice() {
             alpn::H2 | b"h2" => http2(inbound, stream).await,
             alpn::HTTP_1_1 | alpn::HTTP_1_0 | b"http/1.1" => http1(inbound, stream).await,
@@ -301,10 +304,14 @@ impl Arrived {
         if self.strict { Err(Reason::PlaintextRefused) } else { Ok(()) }
     }
 
+    /// What the application learns of the client's certificate.
+    fn client_cert(&self, inbound: &Inbound, leaf: &CertificateDer<'_>) -> Option<HeaderValue> {
+        let own = self.own.workload.identity.clone().unwrap_or_else(|| self.path.app.settings.identity());
+        HeaderValue::try_from(forwarded_client_cert(&own, inbound.peer_id.as_ref()?, leaf)).ok()
+    }
+
     async fn admitted(&self, peer_id: Option<Arc<SpiffeId>>, probe: Option<Probe>) -> Inbound {
         let dialled = self.downstream.dialled;
-        let own_id = self.own.workload.identity.clone().unwrap_or_else(|| self.path.app.settings.identity());
-        let client_cert = peer_id.as_ref().and_then(|id| HeaderValue::try_from(format!("By={own_id};URI={id}")).ok());
         let by_address = OnceLock::new();
         if let Some(known) = peer_by_address(&self.path, self.downstream.client, peer_id.as_ref()).await {
             let _ = by_address.set(known);
@@ -312,7 +319,7 @@ impl Arrived {
         Inbound {
             path: Arc::clone(&self.path),
             peer_id,
-            client_cert,
+            client_cert: None,
             cluster: self.path.clusters.of_app(dialled, self.protocol()),
             service: self.own.port(dialled.port()).map(|p| Arc::new(ServiceRef::from(&p.service))),
             probe,

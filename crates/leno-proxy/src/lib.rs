@@ -19,8 +19,10 @@ pub mod inbound;
 pub mod init;
 pub mod outbound;
 pub mod probe;
+pub mod scrape;
 pub mod tcp;
 pub mod telemetry;
 pub mod tls;
+mod why;
 
 pub use boot::{App, Settings};

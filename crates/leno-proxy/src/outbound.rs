@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use leno_core::Reason;
-use leno_core::model::{AddressTarget, Protocol, ServicePort, Workload, WorkloadPort};
+use leno_core::decide::destination::{self, Meaning};
+use leno_core::model::{Protocol, ServicePort, Workload, WorkloadPort};
 use leno_kit::sock;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -176,19 +177,21 @@ async fn connection(path: Arc<DataPath>, stream: TcpStream, client: SocketAddr, 
 
 /// What the address stands for.
 async fn resolve(path: &DataPath, dialled: SocketAddr) -> Result<Target, Reason> {
-    if path.is_own(dialled.ip()) || dialled.ip().is_loopback() {
-        return Ok(Target::Itself);
-    }
     let discovery = &path.app.discovery;
-    let address = match discovery.address(dialled.ip()).await {
-        Lookup::Found(address) => address,
-        Lookup::Absent if path.app.discovery.mesh().allow_any => return Ok(Target::Outside),
-        Lookup::Absent => return Err(Reason::UnknownDestination),
-        // Not passed through: it may well be a pod of the mesh, whose traffic must not leave in plaintext.
-        Lookup::Unavailable => return Err(Reason::NotReady),
+    let own = path.is_own(dialled.ip());
+    let address = match own || dialled.ip().is_loopback() {
+        true => None,
+        false => match discovery.address(dialled.ip()).await {
+            Lookup::Found(address) => Some(address),
+            Lookup::Absent => None,
+            // Not passed through: it may well be a pod of the mesh, whose traffic must not leave in plaintext.
+            Lookup::Unavailable => return Err(Reason::NotReady),
+        },
     };
-    match &address.target {
-        AddressTarget::Service(id) => {
+    match destination::meaning(dialled, own, address.as_deref(), discovery.mesh().allow_any)? {
+        Meaning::Itself => Ok(Target::Itself),
+        Meaning::Outside => Ok(Target::Outside),
+        Meaning::Service(id) => {
             let handle = match discovery.service(id).await {
                 Lookup::Found(handle) => handle,
                 Lookup::Absent => return Err(Reason::ClusterNotFound),
@@ -198,9 +201,8 @@ async fn resolve(path: &DataPath, dialled: SocketAddr) -> Result<Target, Reason>
             // A port that the service does not have leads nowhere, as with kube-proxy.
             port.map(|port| Target::Service { handle, port }).ok_or(Reason::ClusterNotFound)
         }
-        AddressTarget::Workload { workload, ports, .. } => {
-            let known = ports.iter().find(|p| p.port == dialled.port());
-            let service = match known {
+        Meaning::Pod { workload, port } => {
+            let service = match port {
                 Some(port) => discovery.service(&port.service).await.found().map(|h| (h, port.clone())),
                 None => None,
             };

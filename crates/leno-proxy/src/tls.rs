@@ -11,7 +11,7 @@ use leno_core::id::SpiffeId;
 use leno_identity::{Expected, PeerError, peer_error, peer_identity};
 use leno_kit::sock;
 use rustls::{ClientConfig, ServerConfig};
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
@@ -114,6 +114,8 @@ impl Dialer {
 pub struct Peer {
     /// Who it is, verified.
     pub id: SpiffeId,
+    /// The certificate that says so.
+    pub leaf: CertificateDer<'static>,
     /// The protocol it asked for (ALPN); empty where it asked for none.
     pub alpn: Vec<u8>,
     /// The server name it asked for.
@@ -135,10 +137,12 @@ pub async fn accept(
         Err(_) => return Err("the TLS handshake took too long".to_owned()),
     };
     let connection = stream.get_ref().1;
-    let id = peer_identity(connection.peer_certificates().unwrap_or_default()).map_err(|e| e.to_string())?;
+    let chain = connection.peer_certificates().unwrap_or_default();
+    let id = peer_identity(chain).map_err(|e| e.to_string())?;
+    let leaf = chain.first().cloned().ok_or_else(|| PeerError::NoCertificate.to_string())?;
     let alpn = connection.alpn_protocol().unwrap_or_default().to_vec();
     let sni = connection.server_name().map(str::to_owned);
-    Ok((stream, Peer { id, alpn, sni }))
+    Ok((stream, Peer { id, leaf, alpn, sni }))
 }
 
 fn handshake_failed(addr: SocketAddr, error: &io::Error) -> DialError {

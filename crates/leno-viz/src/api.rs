@@ -1,4 +1,4 @@
-//! The API: `GET /api/v1/stat`, `/api/v1/edges`, `/api/v1/routes`, `/api/v1/healthz`, JSON.
+//! The API, JSON: `GET /api/v1/stat`, `/api/v1/edges`, `/api/v1/routes` and more, all described by `/api/v1/openapi.json`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,6 +19,7 @@ use crate::window::Window;
 mod detail;
 pub mod mesh;
 mod objects;
+pub mod tap;
 
 /// The window as the server and the gatherer share it.
 pub type Shared = Arc<Mutex<Window>>;
@@ -29,7 +30,9 @@ pub fn router(window: Shared) -> Router {
         .route("/api/v1/stat", get(stat))
         .route("/api/v1/edges", get(edges))
         .route("/api/v1/routes", get(routes))
+        .route("/api/v1/authz", get(authz))
         .route("/api/v1/series", get(over_time))
+        .route("/api/v1/openapi.json", get(crate::openapi::serve))
         .route("/api/v1/healthz", get(healthz))
         // Where the local runtime and Kubernetes look whether a program is ready.
         .route("/healthz/ready", get(healthz))
@@ -55,6 +58,10 @@ async fn routes(State(window): State<Shared>, Query(parameters): Query<Parameter
     answer(&parameters, |question| query::routes(&lock(&window), question, now()))
 }
 
+async fn authz(State(window): State<Shared>, Query(parameters): Query<Parameters>) -> Response {
+    answer(&parameters, |question| query::authz(&lock(&window), question, now()))
+}
+
 async fn over_time(State(window): State<Shared>, Query(parameters): Query<Parameters>) -> Response {
     let detail = given(&parameters.detail).is_some();
     answer(&parameters, |question| series::series(&lock(&window), question, detail, now()))
@@ -63,7 +70,14 @@ async fn over_time(State(window): State<Shared>, Query(parameters): Query<Parame
 async fn healthz(State(window): State<Shared>) -> Response {
     let window = lock(&window);
     let alive = window.proxies().filter(|(_, p)| p.alive).count();
-    Json(json!({ "ready": true, "proxies": alive, "numbers": window.size() })).into_response()
+    let (frames, series) = window.size();
+    Json(json!({
+        "ready": true,
+        "proxies": alive,
+        "bytes": { "frames": frames, "series": series },
+        "left_out": window.left_out(),
+    }))
+    .into_response()
 }
 
 fn answer<T: serde::Serialize>(parameters: &Parameters, ask: impl FnOnce(&Question) -> T) -> Response {

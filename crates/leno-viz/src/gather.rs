@@ -2,7 +2,7 @@
 
 pub(crate) mod fetch;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError};
@@ -18,11 +18,39 @@ use tracing::{debug, info, warn};
 use crate::api::{Shared, now};
 use crate::window::ProxyId;
 
+/// Where the control plane's monitoring port is.
+#[derive(Clone, Debug)]
+pub struct Control {
+    one: Arc<str>,
+    all: Arc<str>,
+}
+
+impl Control {
+    /// At `host:port`, whichever replica answers there.
+    #[must_use]
+    pub fn new(one: impl Into<Arc<str>>) -> Self {
+        let one = one.into();
+        Self { all: Arc::clone(&one), one }
+    }
+
+    /// With `host:port` whose name has the addresses of all replicas: each knows only the sidecars connected to it.
+    #[must_use]
+    pub fn with_replicas(self, all: impl Into<Arc<str>>) -> Self {
+        Self { all: all.into(), ..self }
+    }
+
+    /// For what every replica knows.
+    #[must_use]
+    pub fn one(&self) -> &str {
+        &self.one
+    }
+}
+
 /// How and where to gather.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `host:port` of the control plane's monitoring port.
-    pub control: String,
+    /// The control plane.
+    pub control: Control,
     /// Time between two scrapes of one proxy.
     pub step: Duration,
     /// Port of the proxies that serves samples; 15020.
@@ -32,8 +60,8 @@ pub struct Settings {
 impl Settings {
     /// With the usual step and port.
     #[must_use]
-    pub fn new(control: impl Into<String>) -> Self {
-        Self { control: control.into(), step: Duration::from_secs(5), port: port::STATUS }
+    pub const fn new(control: Control) -> Self {
+        Self { control, step: Duration::from_secs(5), port: port::STATUS }
     }
 }
 
@@ -46,7 +74,7 @@ pub async fn run(settings: Settings, window: Shared) {
         match list(&settings.control).await {
             Ok(listed) => {
                 if !std::mem::replace(&mut reachable, true) {
-                    info!(control = settings.control, "the control plane answers again");
+                    info!(control = settings.control.one(), "the control plane answers again");
                 }
                 scrapers.retain(|_, task| !task.is_finished());
                 for proxy in listed {
@@ -57,7 +85,7 @@ pub async fn run(settings: Settings, window: Shared) {
             }
             // The proxies known so far are scraped on.
             Err(error) if reachable => {
-                warn!(control = settings.control, "the control plane does not answer: {error}");
+                warn!(control = settings.control.one(), "the control plane does not answer: {error}");
                 reachable = false;
             }
             Err(_) => {}
@@ -75,8 +103,45 @@ pub(crate) struct Listed {
     pub(crate) ip: IpAddr,
 }
 
-pub(crate) async fn list(control: &str) -> Result<Vec<Listed>, fetch::FetchError> {
-    let body = fetch::get(control, "/leno/v1/proxies", PATIENCE).await?;
+impl Listed {
+    pub(crate) fn id(&self) -> ProxyId {
+        ProxyId { namespace: self.namespace.clone(), pod: self.pod.clone() }
+    }
+}
+
+/// The sidecars that any replica of the control plane knows. A replica that does not answer hides only its own.
+///
+/// # Errors
+/// When none answers.
+pub(crate) async fn list(control: &Control) -> Result<Vec<Listed>, fetch::FetchError> {
+    let mut replicas: Vec<String> = match tokio::net::lookup_host(&*control.all).await {
+        Ok(found) => found.map(|address| address.to_string()).take(MOST_REPLICAS).collect(),
+        Err(_) => Vec::new(),
+    };
+    // Nobody is ready, or the name is not there in this version's installation: the service's own name may still do.
+    if replicas.is_empty() {
+        replicas.push(control.one.to_string());
+    }
+    let answers = futures::future::join_all(replicas.iter().map(|replica| list_of(replica))).await;
+    let mut found: BTreeMap<ProxyId, Listed> = BTreeMap::new();
+    let (mut answered, mut failed) = (false, None);
+    for answer in answers {
+        match answer {
+            Ok(some) => {
+                answered = true;
+                found.extend(some.into_iter().map(|listed| (listed.id(), listed)));
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
+    match failed {
+        Some(error) if !answered => Err(error),
+        _ => Ok(found.into_values().collect()),
+    }
+}
+
+async fn list_of(replica: &str) -> Result<Vec<Listed>, fetch::FetchError> {
+    let body = fetch::get(replica, "/leno/v1/proxies", PATIENCE).await?;
     // A proxy that has not told its address yet comes with the next answer.
     let all: Vec<serde_json::Value> = serde_json::from_slice(&body)?;
     Ok(all.into_iter().filter_map(|v| serde_json::from_value(v).ok()).collect())
@@ -85,7 +150,7 @@ pub(crate) async fn list(control: &str) -> Result<Vec<Listed>, fetch::FetchError
 /// Scrapes one proxy until it does not answer any more. It is listed again if it is still there: the control plane
 /// itself may have just restarted, so its list alone ends nothing.
 async fn scrape(proxy: Listed, settings: Settings, window: Shared, places: Arc<Semaphore>) {
-    let id = ProxyId { namespace: proxy.namespace.clone(), pod: proxy.pod.clone() };
+    let id = proxy.id();
     let address = SocketAddr::new(proxy.ip, settings.port).to_string();
     let mut ticks = tokio::time::interval(settings.step);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -134,3 +199,46 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 32;
 /// Scrapes that fail in a row until a proxy counts as gone.
 const FAILURES: u32 = 3;
+/// Replicas of the control plane that are asked.
+const MOST_REPLICAS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::routing::get;
+    use axum::{Json, Router};
+    use serde_json::json;
+
+    use super::{Control, list};
+
+    /// A control plane's replica at `address` that knows one sidecar.
+    async fn replica(address: &str, pod: &'static str) -> Option<SocketAddr> {
+        let listener = tokio::net::TcpListener::bind(address).await.ok()?;
+        let bound = listener.local_addr().ok()?;
+        let known =
+            Json(json!([{"namespace": "shop", "pod": pod, "ip": "10.0.0.1"}, {"namespace": "shop", "pod": "new"}]));
+        let router = Router::new().route("/leno/v1/proxies", get(move || async move { known }));
+        tokio::spawn(axum::serve(listener, router).into_future());
+        Some(bound)
+    }
+
+    #[tokio::test]
+    async fn the_sidecars_of_all_replicas_are_known() {
+        // `localhost` has two addresses here as the name of a headless service has one for each replica.
+        let first = replica("127.0.0.1:0", "web-1").await.unwrap();
+        let pods = |control: Control| async move {
+            list(&control).await.map(|l| l.into_iter().map(|l| l.pod).collect::<Vec<_>>())
+        };
+        let control = Control::new(first.to_string()).with_replicas(format!("localhost:{}", first.port()));
+        assert_eq!(pods(control.clone()).await.unwrap(), ["web-1"], "one of two addresses has nobody");
+        if replica(&format!("[::1]:{}", first.port()), "web-2").await.is_some()
+            && tokio::net::lookup_host(("localhost", first.port())).await.is_ok_and(|found| found.count() > 1)
+        {
+            assert_eq!(pods(control).await.unwrap(), ["web-1", "web-2"]);
+        }
+        let nameless = Control::new(first.to_string()).with_replicas("no-such-name.invalid:1");
+        assert_eq!(pods(nameless).await.unwrap(), ["web-1"], "the service still answers");
+        assert!(pods(Control::new("127.0.0.1:9")).await.is_err());
+    }
+}

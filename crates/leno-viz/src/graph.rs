@@ -29,10 +29,10 @@ pub fn graph(window: &Window, rules: &Rules, namespace: Option<&str>, span: Dura
         draft.nodes.entry(own).or_default().pods += u64::from(proxy.alive);
         let view = proxy.span(span, now);
         for frame in &view.frames {
-            for (labels, requests) in &frame.requests {
-                draft.requests(labels, requests, view.seconds);
+            for (labels, coded) in frame.requests() {
+                draft.requests(labels, &coded.get(), view.seconds);
             }
-            for (labels, connections) in &frame.tcp {
+            for (labels, connections) in frame.tcp() {
                 draft.connections(labels, connections, view.seconds);
             }
         }

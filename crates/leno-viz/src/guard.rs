@@ -48,7 +48,7 @@ pub async fn near(request: Request, next: Next) -> Response {
     if peer.is_none_or(|ip| ip.is_loopback()) {
         return next.run(request).await;
     }
-    let error = "configuration is shown through `leno dashboard` only, which the API server lets through";
+    let error = "configuration and requests are shown through `leno dashboard` only, which the API server lets through";
     (StatusCode::FORBIDDEN, Json(json!({ "error": error }))).into_response()
 }
 

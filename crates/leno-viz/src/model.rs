@@ -260,8 +260,56 @@ pub struct RouteRow {
     pub p99_ms: Option<f64>,
     /// Requests counted.
     pub requests: u64,
+    /// Share of the tries that succeeded: what the pods answered, before retries mended it.
+    #[serde(default)]
+    pub actual_success: Option<f64>,
+    /// Tries a second, retries included; what failed before any pod was asked is none.
+    #[serde(default)]
+    pub actual_rps: f64,
+    /// Requests that were sent anew, times.
+    #[serde(default)]
+    pub retries: u64,
+    /// Requests that ended because their time was over.
+    #[serde(default)]
+    pub timeouts: u64,
     /// Status and reason of most of the failures: `503 fault_filter_abort`.
     pub failure: Option<String>,
+}
+
+/// `GET /api/v1/authz`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Authz {
+    /// Window asked for, in seconds.
+    pub window_s: f64,
+    /// By namespace, workload, service and policy.
+    pub rows: Vec<AuthzRow>,
+}
+
+/// What one authorization policy did to the requests of one service at one workload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AuthzRow {
+    /// Namespace of the workload.
+    pub namespace: String,
+    /// The workload whose sidecar judged.
+    pub workload: String,
+    /// The service that was dialled; empty for a pod's own address.
+    pub service: String,
+    /// `NAMESPACE/NAME` of the AuthorizationPolicy; empty where none held, or none of several matched.
+    pub policy: String,
+    /// Requests a second that it let pass.
+    pub allowed_rps: f64,
+    /// Requests a second that it denied.
+    pub denied_rps: f64,
+    /// Share of those let pass that succeeded, 0 to 1; `None` = none was let pass.
+    pub success: Option<f64>,
+    /// Median latency of those let pass, milliseconds.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile.
+    pub p95_ms: Option<f64>,
+    /// 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// Requests judged.
+    pub requests: u64,
 }
 
 /// `GET /api/v1/edges`.

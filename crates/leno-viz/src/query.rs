@@ -3,7 +3,7 @@
 //! Linkerd's convention: pods and what owns them are seen from their own side (inbound: what they were asked), services
 //! from their callers' side (outbound), and with `to` the rows are the callers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ pub fn stat(window: &Window, question: &Question, now: u64) -> Stat {
         }
         let span = proxy.span(question.window, now);
         for frame in &span.frames {
-            for (labels, requests) in &frame.requests {
+            for (labels, coded) in frame.requests() {
                 if let Some(name) = view.row(id, proxy, &Flow::of_request(labels)) {
-                    rows.entry(name).or_default().requests(labels, requests, span.seconds);
+                    rows.entry(name).or_default().requests(labels, &coded.get(), span.seconds);
                 }
             }
-            for (labels, connections) in &frame.tcp {
+            for (labels, connections) in frame.tcp() {
                 if let Some(name) = view.row(id, proxy, &Flow::of_tcp(labels)) {
                     rows.entry(name).or_default().connections(connections, span.seconds);
                 }
@@ -46,25 +46,30 @@ pub fn stat(window: &Window, question: &Question, now: u64) -> Stat {
     Stat { window_s: seconds(question.window), rows }
 }
 
-/// Who talks to whom. Traffic between two sidecars is counted at the callee's, the rest where it is seen.
+/// Who talks to whom. Traffic between two sidecars is counted at the callee's, the rest where it is seen; and where the callee's
+/// has not told of it yet, the caller's word is taken.
 #[must_use]
 pub fn edges(window: &Window, question: &Question, now: u64) -> Edges {
     let mut rows: BTreeMap<[String; 6], Edge> = BTreeMap::new();
+    let mut awaited: BTreeMap<[String; 6], Edge> = BTreeMap::new();
     for (_, proxy) in window.proxies() {
         let span = proxy.span(question.window, now);
         let mut each = |flow: &Flow<'_>, mtls: bool, add: &dyn Fn(&mut Edge)| {
-            if let Some(key) = edge(window, question, flow) {
-                let edge = rows.entry(key).or_default();
+            if let Some(key) = edge(question, flow) {
+                // The callee's sidecar reports it too, and knows better how it was secured.
+                let twice = flow.direction == Direction::Outbound
+                    && window.knows(&flow.destination.namespace, &flow.destination.pod);
+                let edge = if twice { &mut awaited } else { &mut rows }.entry(key).or_default();
                 *if mtls { &mut edge.secured } else { &mut edge.plain } = true;
                 add(edge);
             }
         };
         for frame in &span.frames {
-            for (labels, requests) in &frame.requests {
-                let rate = requests.count as f64 / span.seconds;
+            for (labels, coded) in frame.requests() {
+                let rate = coded.get().count as f64 / span.seconds;
                 each(&Flow::of_request(labels), labels.mtls, &|e| e.rps += rate);
             }
-            for labels in frame.tcp.keys() {
+            for (labels, _) in frame.tcp() {
                 each(&Flow::of_tcp(labels), labels.mtls, &|_| {});
             }
         }
@@ -72,6 +77,8 @@ pub fn edges(window: &Window, question: &Question, now: u64) -> Edges {
             each(&Flow::of_tcp(labels), labels.mtls, &|e| e.open += open);
         }
     }
+    let told: BTreeSet<Vec<String>> = rows.keys().map(|key| key[..4].to_vec()).collect();
+    rows.extend(awaited.into_iter().filter(|(key, _)| !told.contains(&key[..4])));
     let rows = rows.into_iter().map(|(key, edge)| edge.finish(key)).collect();
     Edges { window_s: seconds(question.window), rows }
 }
@@ -173,6 +180,10 @@ struct Row {
     requests: u64,
     failed: u64,
     rps: f64,
+    tries: u64,
+    /// Of these, those that succeeded.
+    good_tries: u64,
+    retries: u64,
     sketch: Sketch,
     open: u64,
     read: f64,
@@ -184,6 +195,9 @@ impl Row {
         self.requests += requests.count;
         self.failed += if failed(labels) { requests.count } else { 0 };
         self.rps += requests.count as f64 / seconds;
+        self.tries += requests.tries;
+        self.good_tries += if failed(labels) { 0 } else { requests.count.min(requests.tries) };
+        self.retries += requests.retries;
         self.sketch.merge(&requests.sketch);
     }
 
@@ -241,12 +255,8 @@ impl Edge {
     }
 }
 
-fn edge(window: &Window, question: &Question, flow: &Flow<'_>) -> Option<[String; 6]> {
-    let Flow { direction, source, destination, service } = flow;
-    // The callee's sidecar reports it too, and knows better how it was secured.
-    if *direction == Direction::Outbound && window.knows(&destination.namespace, &destination.pod) {
-        return None;
-    }
+fn edge(question: &Question, flow: &Flow<'_>) -> Option<[String; 6]> {
+    let Flow { source, destination, service, .. } = flow;
     let q = question;
     let (dst_ns, dst) = match (q.kind, service) {
         (Kind::Service, Some(service)) => (service.namespace.clone(), service.name.clone()),
@@ -284,8 +294,10 @@ const fn seconds(duration: Duration) -> f64 {
     duration.as_secs_f64()
 }
 
+mod authz;
 mod routes;
 #[cfg(test)]
 mod tests;
 
+pub use authz::authz;
 pub use routes::routes;

@@ -28,6 +28,26 @@ pub struct RuleRef {
     pub path: String,
 }
 
+impl RuleRef {
+    /// Of a rule as a config dump has it, at its place in a table.
+    #[must_use]
+    pub fn of(table: &Value, index: usize, rule: &Value) -> Self {
+        // A rule of a table that several objects make says where it is from.
+        let own = &rule["origin"];
+        let (origin, index) = match own["index"].as_u64() {
+            Some(index) => (&own["object"], index),
+            None => (&table["origin"], index as u64),
+        };
+        // A TrafficSplit is one rule as a whole; the others have a list of them.
+        let path = match origin["kind"].as_str() {
+            Some("VirtualService") => format!("spec.http[{index}]"),
+            Some("HTTPRoute" | "GRPCRoute") => format!("spec.rules[{index}]"),
+            _ => "spec".to_owned(),
+        };
+        Self { kind: text(&origin["kind"]), namespace: text(&origin["namespace"]), name: text(&origin["name"]), path }
+    }
+}
+
 impl Rules {
     /// What `GET /debug/config_dump` of the control plane tells.
     #[must_use]
@@ -46,21 +66,8 @@ fn routes(dump: &Value) -> BTreeMap<(String, String, String), RuleRef> {
     let mut found = BTreeMap::new();
     for entry in list(&dump["Routes"]) {
         let (id, table) = (&entry["value"]["service"], &entry["value"]["tables"][0]);
-        let origin = &table["origin"];
-        // A TrafficSplit is one rule as a whole; the others have a list of them.
-        let field = match origin["kind"].as_str() {
-            Some("VirtualService") => "spec.http",
-            Some("HTTPRoute" | "GRPCRoute") => "spec.rules",
-            _ => "",
-        };
         for (index, rule) in list(&table["http"]).iter().enumerate() {
-            let path = if field.is_empty() { "spec".to_owned() } else { format!("{field}[{index}]") };
-            let at = RuleRef {
-                kind: text(&origin["kind"]),
-                namespace: text(&origin["namespace"]),
-                name: text(&origin["name"]),
-                path,
-            };
+            let at = RuleRef::of(table, index, rule);
             // Of several rules with one name the first is meant: samples tell no more than the name.
             found.entry((text(&id["namespace"]), text(&id["name"]), text(&rule["name"]))).or_insert(at);
         }

@@ -69,10 +69,10 @@ pub fn series(window: &Window, question: &Question, detail: bool, now: u64) -> S
         // Twice what is asked for: the last scrape may lie behind, and its frames reach back.
         let span = proxy.span(question.window * 2, now);
         for frame in &span.frames {
-            for (labels, requests) in &frame.requests {
+            for (labels, coded) in frame.requests() {
                 let Some(name) = view.row(id, proxy, &Flow::of_request(labels)) else { continue };
                 let draft = lines.entry(name).or_insert_with(|| Draft::new(count));
-                draft.add(frame, requests, failed(labels), (start_ms, step_ms));
+                draft.add(frame, &coded.get(), failed(labels), (start_ms, step_ms));
             }
         }
     }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::api::now;
 use crate::events::Event;
-use crate::gather::{self, Listed, fetch};
+use crate::gather::{self, Control, Listed, fetch};
 use crate::window::ProxyId;
 
 /// What sidecars said last, and what changed.
@@ -128,13 +128,13 @@ fn news(id: &ProxyId, before: &State, after: &State, now: u64) -> Vec<Event> {
 }
 
 /// Follows the sidecars until the task is dropped.
-pub async fn run(control: String, watch: Arc<Watch>) {
+pub async fn run(control: Control, watch: Arc<Watch>) {
     loop {
         match gather::list(&control).await {
             Ok(listed) => {
                 watch.lock().control_lost_ms = None;
                 follow(&listed, &watch).await;
-                let there: BTreeSet<ProxyId> = listed.iter().map(id).collect();
+                let there: BTreeSet<ProxyId> = listed.iter().map(Listed::id).collect();
                 watch.lock().states.retain(|id, _| there.contains(id));
             }
             Err(_) => {
@@ -150,7 +150,7 @@ async fn follow(listed: &[Listed], watch: &Watch) {
     for some in listed.chunks(AT_ONCE) {
         let mut asked = JoinSet::new();
         for proxy in some {
-            let (id, address) = (id(proxy), SocketAddr::new(proxy.ip, port::STATUS).to_string());
+            let (id, address) = (proxy.id(), SocketAddr::new(proxy.ip, port::STATUS).to_string());
             asked.spawn(async move { (id, fetch::get(&address, "/leno/v1/state", PATIENCE).await) });
         }
         for (id, body) in asked.join_all().await {
@@ -159,10 +159,6 @@ async fn follow(listed: &[Listed], watch: &Watch) {
             }
         }
     }
-}
-
-fn id(proxy: &Listed) -> ProxyId {
-    ProxyId { namespace: proxy.namespace.clone(), pod: proxy.pod.clone() }
 }
 
 /// Between two looks.

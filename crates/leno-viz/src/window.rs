@@ -1,22 +1,32 @@
 //! The last minutes of every proxy, in frames: what happened between two scrapes.
 //!
-//! Recent frames are as fine as the scrapes; older ones are joined, and the oldest dropped, so that memory is bounded by
-//! time and by size whatever the mesh does. No clock in here: times are milliseconds since 1970, given by the caller.
+//! Memory is bounded by time and by size whatever the mesh does. Where there is room all frames are as fine as the scrapes;
+//! where it gets short old ones are joined, then the oldest dropped, and what was left out is counted. No clock in here: times
+//! are milliseconds since 1970, given by the caller.
+
+mod packed;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leno_core::samples::{RequestLabels, RequestSample, Samples, TcpLabels, TcpSample};
+use leno_core::samples::{PeerLabels, RequestLabels, RequestSample, Samples, TcpLabels, TcpSample};
 use leno_core::sketch::Sketch;
+use serde::Serialize;
 
-/// Frames older than this are joined.
+pub use packed::Coded;
+use packed::{Packed, PackedRequests};
+
+/// Frames older than this are joined when memory gets short.
 const FINE: u64 = 120_000;
 /// How much time a joined frame covers at most.
 const COARSE: u64 = 30_000;
-/// Numbers kept in all frames together; at 16 bytes each about 64 MiB.
-const BUDGET: usize = 4_000_000;
+/// Bytes of all frames together, by account.
+const BUDGET: usize = 112 << 20;
+/// Bytes of the series themselves, their labels and last counts, by account; with [`BUDGET`] and what the program itself takes
+/// well below 256 MiB.
+const SERIES_BUDGET: usize = 64 << 20;
 
 /// Everything that is remembered.
 #[derive(Debug)]
@@ -24,8 +34,24 @@ pub struct Window {
     length: u64,
     began: u64,
     budget: usize,
+    series_budget: usize,
     size: usize,
+    series_size: usize,
+    /// Frames older than this are joined.
+    fine: u64,
+    left_out: LeftOut,
     proxies: HashMap<ProxyId, Proxy>,
+}
+
+/// What did not find room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Frames that were joined with a neighbour, so that charts are coarser there.
+    pub joined: u64,
+    /// Frames forgotten before the window passed.
+    pub dropped: u64,
+    /// Requests in series that found no room: figures lack them.
+    pub requests: u64,
 }
 
 /// A pod with a sidecar.
@@ -51,8 +77,10 @@ pub struct Proxy {
     started_ms: u64,
     /// Time of the last scrape.
     last: u64,
-    requests: HashMap<Arc<RequestLabels>, Requests>,
+    requests: HashMap<Arc<RequestLabels>, PackedRequests>,
     tcp: HashMap<Arc<TcpLabels>, Connections>,
+    /// Bytes of the two above, by account.
+    series_size: usize,
     frames: VecDeque<Frame>,
 }
 
@@ -61,10 +89,8 @@ pub struct Proxy {
 pub struct Frame {
     start: u64,
     end: u64,
-    /// Requests that ended in it.
-    pub requests: HashMap<Arc<RequestLabels>, Requests>,
-    /// Connections in it.
-    pub tcp: HashMap<Arc<TcpLabels>, Connections>,
+    requests: Packed,
+    tcp: Box<[(Arc<TcpLabels>, Connections)]>,
 }
 
 /// Requests of one kind.
@@ -72,6 +98,10 @@ pub struct Frame {
 pub struct Requests {
     /// How many.
     pub count: u64,
+    /// How often they were sent to an endpoint.
+    pub tries: u64,
+    /// Of these, how often anew.
+    pub retries: u64,
     /// Their durations.
     pub sketch: Sketch,
 }
@@ -93,13 +123,24 @@ impl Window {
     /// Remembers `length`. What proxies counted before `now` is not part of it.
     #[must_use]
     pub fn new(length: Duration, now: u64) -> Self {
-        Self { length: millis(length), began: now, budget: BUDGET, size: 0, proxies: HashMap::new() }
+        let length = millis(length);
+        Self {
+            length,
+            began: now,
+            budget: BUDGET,
+            series_budget: SERIES_BUDGET,
+            size: 0,
+            series_size: 0,
+            fine: length,
+            left_out: LeftOut::default(),
+            proxies: HashMap::new(),
+        }
     }
 
-    /// The same with another limit on the numbers kept.
+    /// The same with other limits: bytes of frames, bytes of series.
     #[must_use]
-    pub fn with_budget(mut self, budget: usize) -> Self {
-        self.budget = budget;
+    pub fn with_budget(mut self, frames: usize, series: usize) -> Self {
+        (self.budget, self.series_budget) = (frames, series);
         self
     }
 
@@ -108,10 +149,16 @@ impl Window {
         let id = ProxyId { namespace: samples.namespace.clone(), pod: samples.pod.clone() };
         let began = self.began;
         let proxy = self.proxies.entry(id).or_insert_with(Proxy::new);
-        let frame = proxy.advance(samples, began, now);
+        let others = self.series_size - proxy.series_size;
+        let room = self.series_budget.saturating_sub(others);
+        let (frame, left_out) = proxy.advance(samples, (began, now), room);
+        self.series_size = others + proxy.series_size;
+        self.left_out.requests += left_out;
         self.size += frame.as_ref().map_or(0, Frame::size);
         proxy.frames.extend(frame);
-        self.size -= proxy.join(now);
+        let (saved, joined) = proxy.join(now, self.fine);
+        self.size -= saved;
+        self.left_out.joined += joined;
         self.trim(now);
     }
 
@@ -131,11 +178,33 @@ impl Window {
                 self.size -= proxy.frames.pop_front().map_or(0, |f| f.size());
             }
         }
-        self.proxies.retain(|_, p| p.alive || !p.frames.is_empty());
+        let series_size = &mut self.series_size;
+        self.proxies.retain(|_, p| {
+            let stays = p.alive || !p.frames.is_empty();
+            *series_size -= if stays { 0 } else { p.series_size };
+            stays
+        });
+        self.make_room(now);
+    }
+
+    fn make_room(&mut self, now: u64) {
+        while self.size > self.budget && self.fine > FINE {
+            self.fine = (self.fine / 2).max(FINE);
+            for proxy in self.proxies.values_mut() {
+                let (saved, joined) = proxy.join(now, self.fine);
+                self.size -= saved;
+                self.left_out.joined += joined;
+            }
+        }
         while self.size > self.budget {
             let oldest = self.proxies.values_mut().filter(|p| p.frames.len() > 1);
             let Some(oldest) = oldest.min_by_key(|p| p.frames[0].end) else { return };
             self.size -= oldest.frames.pop_front().map_or(0, |f| f.size());
+            self.left_out.dropped += 1;
+        }
+        // The mesh has become smaller: what comes from now on may be fine for longer again.
+        if self.size < self.budget / 2 && self.fine < self.length {
+            self.fine = (self.fine * 2).min(self.length);
         }
     }
 
@@ -157,10 +226,16 @@ impl Window {
         self.began
     }
 
-    /// Numbers kept.
+    /// Bytes kept, by account: of frames, and of series.
     #[must_use]
-    pub const fn size(&self) -> usize {
-        self.size
+    pub const fn size(&self) -> (usize, usize) {
+        (self.size, self.series_size)
+    }
+
+    /// What did not find room since the window began.
+    #[must_use]
+    pub const fn left_out(&self) -> LeftOut {
+        self.left_out
     }
 }
 
@@ -184,8 +259,14 @@ impl Proxy {
             last: 0,
             requests: HashMap::new(),
             tcp: HashMap::new(),
+            series_size: 0,
             frames: VecDeque::new(),
         }
+    }
+
+    /// What requests of it have in common, within the window; some several times.
+    pub fn request_labels(&self) -> impl Iterator<Item = &Arc<RequestLabels>> {
+        self.frames.iter().flat_map(Frame::requests).map(|(labels, _)| labels)
     }
 
     /// When it started, and when it last told something; milliseconds since 1970.
@@ -211,9 +292,9 @@ impl Proxy {
         Span { frames, seconds: covered.max(1) as f64 / 1000.0 }
     }
 
-    /// What is new since the last scrape. `None` for the first one of a proxy that was there before `began`: nobody
-    /// knows when that happened.
-    fn advance(&mut self, samples: Samples, began: u64, now: u64) -> Option<Frame> {
+    /// What is new since the last scrape, and how many requests found no room. `None` for the first one of a proxy that was
+    /// there before `began`: nobody knows when that happened.
+    fn advance(&mut self, samples: Samples, (began, now): (u64, u64), room: usize) -> (Option<Frame>, u64) {
         let first = self.last == 0;
         let baseline = first && samples.started_ms < began;
         if self.started_ms != samples.started_ms {
@@ -224,22 +305,44 @@ impl Proxy {
         (self.workload, self.kind, self.alive) = (samples.workload, samples.kind, true);
         (self.started_ms, self.last) = (samples.started_ms, now);
 
-        let mut frame = Frame { start: start.min(now), end: now, ..Frame::default() };
+        let mut room = Room { room, used: 0, left_out: 0 };
         let known = std::mem::take(&mut self.requests);
-        let requests = samples.requests.into_iter().map(split_requests);
-        self.requests = diff(&known, requests, Requests::since, &mut frame.requests);
+        let mut requests = HashMap::new();
+        for sample in samples.requests {
+            let (labels, total) = split_requests(sample);
+            let packed = PackedRequests::new(&total);
+            let Some((labels, earlier)) = room.place(&known, labels, size_of_requests, packed.size(), total.count)
+            else {
+                continue;
+            };
+            let delta = total.since(&earlier.map(PackedRequests::get).unwrap_or_default());
+            if delta != Requests::default() {
+                requests.insert(Arc::clone(&labels), delta);
+            }
+            self.requests.insert(labels, packed);
+        }
         let known = std::mem::take(&mut self.tcp);
-        let tcp = samples.tcp.into_iter().map(split_tcp);
-        self.tcp = diff(&known, tcp, Connections::since, &mut frame.tcp);
+        let mut tcp = Vec::new();
+        for sample in samples.tcp {
+            let (labels, total) = split_tcp(sample);
+            let Some((labels, earlier)) = room.place(&known, labels, size_of_tcp, 0, 0) else { continue };
+            let delta = total.since(earlier.unwrap_or(&Connections::default()));
+            if delta != Connections::default() {
+                tcp.push((Arc::clone(&labels), delta));
+            }
+            self.tcp.insert(labels, total);
+        }
+        self.series_size = room.used;
         let open = self.tcp.iter().map(|(labels, c)| (Arc::clone(labels), c.opened.saturating_sub(c.closed)));
         self.open = open.filter(|(_, n)| *n > 0).collect();
-        (!baseline).then_some(frame)
+        let frame = Frame { start: start.min(now), end: now, requests: Packed::new(&requests), tcp: tcp.into() };
+        ((!baseline).then_some(frame), room.left_out)
     }
 
-    /// Joins old frames that are neighbours; how much smaller that made it.
-    fn join(&mut self, now: u64) -> usize {
-        let old = self.frames.partition_point(|f| f.end + FINE < now);
-        let (mut at, mut saved) = (1, 0);
+    /// Joins frames older than `fine` that are neighbours; how much smaller that made it, and how many are gone.
+    fn join(&mut self, now: u64, fine: u64) -> (usize, u64) {
+        let old = self.frames.partition_point(|f| f.end + fine < now);
+        let (mut at, mut saved, mut gone) = (1, 0usize, 0);
         while at < old.min(self.frames.len()) {
             let joined = self.frames[at].end - self.frames[at - 1].start;
             // What was joined as far as possible stays as it is, so each frame is copied a few times at most.
@@ -249,10 +352,11 @@ impl Proxy {
             }
             let Some(next) = self.frames.remove(at) else { break };
             let before = self.frames[at - 1].size() + next.size();
-            self.frames[at - 1].add(next);
-            saved += before - self.frames[at - 1].size();
+            self.frames[at - 1].add(&next);
+            saved += before.saturating_sub(self.frames[at - 1].size());
+            gone += 1;
         }
-        saved
+        (saved, gone)
     }
 }
 
@@ -263,28 +367,94 @@ impl Frame {
         (self.start, self.end)
     }
 
-    fn add(&mut self, later: Self) {
+    /// Requests that ended in it.
+    pub fn requests(&self) -> impl Iterator<Item = (&Arc<RequestLabels>, Coded<'_>)> {
+        self.requests.iter()
+    }
+
+    /// Connections in it.
+    pub fn tcp(&self) -> impl Iterator<Item = (&Arc<TcpLabels>, &Connections)> {
+        self.tcp.iter().map(|(labels, connections)| (labels, connections))
+    }
+
+    fn add(&mut self, later: &Self) {
         self.end = later.end;
-        for (labels, requests) in later.requests {
-            let sum = self.requests.entry(labels).or_default();
-            sum.add(&requests);
+        let mut requests: HashMap<_, Requests> = HashMap::new();
+        for (labels, coded) in self.requests.iter().chain(later.requests.iter()) {
+            requests.entry(Arc::clone(labels)).or_default().add(&coded.get());
         }
-        for (labels, connections) in later.tcp {
-            let sum = self.tcp.entry(labels).or_default();
-            *sum = sum.plus(&connections);
+        self.requests = Packed::new(&requests);
+        let mut tcp: HashMap<_, Connections> = HashMap::new();
+        for (labels, connections) in self.tcp.iter().chain(&later.tcp) {
+            let sum = tcp.entry(Arc::clone(labels)).or_default();
+            *sum = sum.plus(connections);
         }
+        self.tcp = tcp.into_iter().collect();
     }
 
     fn size(&self) -> usize {
-        let sketches: usize = self.requests.values().map(|r| r.sketch.to_pairs().len() + 4).sum();
-        sketches + 4 * self.tcp.len() + 4
+        size_of::<Self>() + self.requests.size() + size_of_val(&*self.tcp)
     }
 }
+
+/// Room for series, of which labels are the most.
+struct Room {
+    room: usize,
+    used: usize,
+    left_out: u64,
+}
+
+/// Labels, shared with earlier frames where they are known, and the last counts.
+type Placed<'k, L, V> = (Arc<L>, Option<&'k V>);
+
+impl Room {
+    /// A series that is new only where there is room for it.
+    fn place<'k, L: Eq + Hash, V>(
+        &mut self,
+        known: &'k HashMap<Arc<L>, V>,
+        labels: L,
+        size: impl Fn(&L) -> usize,
+        more: usize,
+        requests: u64,
+    ) -> Option<Placed<'k, L, V>> {
+        let size = size(&labels) + more;
+        let found = known.get_key_value(&labels);
+        if found.is_none() && self.used + size > self.room {
+            self.left_out += requests;
+            return None;
+        }
+        self.used += size;
+        Some(found.map_or_else(|| (Arc::new(labels), None), |(labels, value)| (Arc::clone(labels), Some(value))))
+    }
+}
+
+/// Bytes of a series' labels and its place in a map.
+fn size_of_requests(labels: &RequestLabels) -> usize {
+    let RequestLabels { source, destination, service, route, reason, .. } = labels;
+    let service = service.as_ref().map_or(0, |s| s.namespace.len() + s.name.len());
+    size_of::<RequestLabels>() + PLACE + of_peer(source) + of_peer(destination) + service + route.len() + reason.len()
+}
+
+fn size_of_tcp(labels: &TcpLabels) -> usize {
+    size_of::<TcpLabels>() + PLACE + of_peer(&labels.source) + of_peer(&labels.destination)
+}
+
+fn of_peer(peer: &PeerLabels) -> usize {
+    let PeerLabels { namespace, workload, kind, pod, principal } = peer;
+    [namespace, workload, kind, pod, principal].map(|text| text.len() + ALLOCATION).iter().sum()
+}
+
+/// A map's place for a series, and what is allocated for its counts.
+const PLACE: usize = 96;
+/// What an allocation takes beside its content, about.
+const ALLOCATION: usize = 12;
 
 impl Requests {
     /// Adds others.
     pub fn add(&mut self, other: &Self) {
         self.count += other.count;
+        self.tries += other.tries;
+        self.retries += other.retries;
         self.sketch.merge(&other.sketch);
     }
 
@@ -293,7 +463,12 @@ impl Requests {
         if self.count < earlier.count {
             return self.clone();
         }
-        Self { count: self.count - earlier.count, sketch: self.sketch.subtract(&earlier.sketch) }
+        Self {
+            count: self.count - earlier.count,
+            tries: self.tries.saturating_sub(earlier.tries),
+            retries: self.retries.saturating_sub(earlier.retries),
+            sketch: self.sketch.subtract(&earlier.sketch),
+        }
     }
 }
 
@@ -322,31 +497,9 @@ impl Connections {
     }
 }
 
-/// Fills `frame` with what is new and not nothing; the new state. A series that is missing now is forgotten, as its
-/// proxy forgot it: should it come back, it starts at zero.
-fn diff<L: Eq + Hash, V: Default + PartialEq>(
-    known: &HashMap<Arc<L>, V>,
-    now: impl Iterator<Item = (L, V)>,
-    since: impl Fn(&V, &V) -> V,
-    frame: &mut HashMap<Arc<L>, V>,
-) -> HashMap<Arc<L>, V> {
-    let mut next = HashMap::new();
-    for (labels, value) in now {
-        // Labels are shared with earlier frames: they are most of what a series takes.
-        let (labels, delta) = match known.get_key_value(&labels) {
-            Some((labels, earlier)) => (Arc::clone(labels), since(&value, earlier)),
-            None => (Arc::new(labels), since(&value, &V::default())),
-        };
-        if delta != V::default() {
-            frame.insert(Arc::clone(&labels), delta);
-        }
-        next.insert(labels, value);
-    }
-    next
-}
-
 fn split_requests(sample: RequestSample) -> (RequestLabels, Requests) {
-    (sample.labels, Requests { count: sample.count, sketch: sample.sketch })
+    let RequestSample { labels, count, tries, retries, sketch, .. } = sample;
+    (labels, Requests { count, tries, retries, sketch })
 }
 
 fn split_tcp(sample: TcpSample) -> (TcpLabels, Connections) {

@@ -13,6 +13,7 @@ mod policy;
 mod route;
 mod route_parts;
 mod service;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod traffic;

@@ -2,7 +2,7 @@
 import { type Events, type Graph, type GraphEdge, plain, type Series, type Stat, type StatRow } from "../api";
 import { command } from "../cli";
 import { count, millis, percent, rate } from "../format";
-import { health, worst } from "../health";
+import { namespaceHealth } from "../health";
 import { EventList } from "../parts/chart";
 import { HealthBadge, Success } from "../parts/health";
 import { PageHead, WindowPick } from "../parts/page";
@@ -112,8 +112,7 @@ function Tile({ label, value, more }: { label: string; value: string; more: stri
 
 function Namespace({ row, graph, series }: { row: StatRow; graph: Graph | undefined; series: Series | undefined }) {
   const inside = graph?.nodes.filter((n) => n.kind === "workload" && n.namespace === row.name) ?? [];
-  const grade = worst([health(row.success), ...inside.map((n) => health(n.success))]);
-  const unwell = inside.filter((n) => n.success !== null && health(n.success) !== "good");
+  const { grade, unwell } = namespaceHealth(row.name, row.success, graph?.nodes ?? []);
   return (
     <section class="panel namespace">
       <header>
@@ -147,7 +146,7 @@ function Namespace({ row, graph, series }: { row: StatRow; graph: Graph | undefi
               <dd class="chips">
                 {unwell.map((n) => (
                   <a class="chip" key={n.id} href={href(["topology"], { ns: row.name, sel: n.id })}>
-                    {n.name} {percent(n.success)}
+                    {n.kind === "service" ? `svc/${n.name}` : n.name} {percent(n.success)}
                   </a>
                 ))}
               </dd>

@@ -1,12 +1,12 @@
 // Requests as they happen.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { command, quoted } from "../cli";
-import { clock, count, millis } from "../format";
+import { clock, count, millis, size } from "../format";
 import { Close, Lock } from "../parts/icons";
 import { PageHead } from "../parts/page";
 import { Empty } from "../parts/state";
 import { href, narrow, type Place } from "../router";
-import { FILTERS, failed, Lines, type Tapped } from "../tap";
+import { FILTERS, failed, Lines, type Tapped, type TapState } from "../tap";
 
 /** Kept on the page. */
 const MOST = 300;
@@ -28,13 +28,22 @@ export function TapPage({ place }: { place: Place }) {
     string
   >;
   const [paused, pause] = useState(false);
-  const { rows, state } = useTap(query, paused);
+  const headers = place.query.headers === "1";
+  const { rows, state, tap } = useTap({ ...query, headers: headers ? "1" : "" }, paused);
   const [chosen, choose] = useState<Tapped | null>(null);
   const only = place.query.failed === "1";
   const shown = only ? rows.filter(failed) : rows;
   return (
     <>
-      <PageHead title="Tap" command={line(query)}>
+      <PageHead title="Tap" command={line(query, headers)}>
+        <button
+          type="button"
+          aria-pressed={headers}
+          title="Values that may be secret stay in the sidecar"
+          onClick={() => narrow(place, { headers: headers ? undefined : "1" })}
+        >
+          Headers
+        </button>
         <button type="button" aria-pressed={only} onClick={() => narrow(place, { failed: only ? undefined : "1" })}>
           Failures only
         </button>
@@ -64,13 +73,35 @@ export function TapPage({ place }: { place: Place }) {
         </div>
         {chosen && <Chosen of={chosen} close={() => choose(null)} />}
       </div>
-      {rows.length > 0 && (
-        <p class="faint" role="status">
-          {state.kind === "live" ? "Live: " : ""}
-          {count(rows.length, "request")} kept. It is a sample, bounded so that it cannot hurt the sidecars.
-        </p>
-      )}
+      {tap && <Below state={state} tap={tap} rows={rows.length} />}
     </>
+  );
+}
+
+/** How much this is of all there was. */
+function Below({ state, tap, rows }: { state: State; tap: TapState; rows: number }) {
+  const asked =
+    tap.sidecars < tap.of
+      ? `${tap.sidecars} of ${tap.of} sidecars (name a workload to see the others)`
+      : count(tap.sidecars, "sidecar");
+  const lost = [
+    tap.paced > 0 && `${tap.paced} beyond 100 a second`,
+    tap.missed > 0 && `${tap.missed} faster than they could be read`,
+  ].filter(Boolean);
+  return (
+    <div class="faint" role="status">
+      <p>
+        {state.kind === "live" ? "Live from " : "From "}
+        {asked}. {count(rows, "request")} on this page
+        {lost.length > 0 ? `; not shown: ${lost.join(", ")}.` : ", none left out."}
+      </p>
+      {tap.problems.map((p) => (
+        <p key={p.pod}>
+          {p.pod ? `${p.pod} (${p.namespace}) does not answer: ` : ""}
+          {p.why}
+        </p>
+      ))}
+    </div>
   );
 }
 
@@ -124,6 +155,7 @@ function Nothing({ state, only }: { state: State; only: boolean }) {
     );
   }
   if (state.kind === "starting") return <Empty title="Waiting for requests" />;
+  if (state.kind === "ended") return <Empty title="leno-viz has ended the tap">Load the page again to go on.</Empty>;
   return (
     <Empty title={only ? "No request has failed yet" : "No request is like that yet"}>They appear as they end.</Empty>
   );
@@ -135,6 +167,8 @@ function Chosen({ of, close }: { of: Tapped; close: () => void }) {
     ["Service", of.service],
     ["Route", of.route],
     ["Flags", of.flags === "-" ? "" : of.flags],
+    ["Tries", of.attempts > 1 ? String(of.attempts) : ""],
+    ["Body", `${size(of.request_bytes)} asked, ${size(of.response_bytes)} answered`],
     ["Request ID", of.id],
   ];
   return (
@@ -173,32 +207,59 @@ function Chosen({ of, close }: { of: Tapped; close: () => void }) {
           {of.rule.kind} {of.rule.name}: open the YAML
         </a>
       )}
+      <HeaderList title="Request headers" of={of.request_headers} />
+      <HeaderList title="Response headers" of={of.response_headers} />
       {of.id && <code>leno why --request-id {of.id}</code>}
     </aside>
   );
 }
 
+function HeaderList({ title, of }: { title: string; of: [string, string][] }) {
+  if (of.length === 0) return null;
+  return (
+    <>
+      <h2>{title}</h2>
+      <dl class="kv">
+        {of.map(([name, value], at) => (
+          <>
+            <dt key={`${name}${at}`} class="mono">
+              {name}
+            </dt>
+            <dd class="mono">{value}</dd>
+          </>
+        ))}
+      </dl>
+    </>
+  );
+}
+
 /** The same by the command line. */
-function line(query: Record<(typeof FILTERS)[number], string>): string {
+function line(query: Record<(typeof FILTERS)[number], string>, headers: boolean): string {
   const { to, from, method, path, authority, status, min_latency } = query;
   const flag = (name: string, value: string) => value && `--${name} ${quoted(value)}`;
-  const target = from || to || "deploy";
+  // A service has no sidecar: what calls it is watched.
+  const target = from || (to.startsWith("svc/") ? "deploy" : to) || "deploy";
   return command(
     "viz tap",
     quoted(target),
-    from && flag("to", to),
+    target !== to && flag("to", to),
     flag("method", method),
     flag("path", path),
     flag("authority", authority),
     flag("status", status),
     flag("min-latency", min_latency),
+    headers && "--headers",
   );
 }
 
 /** Follows the stream; the latest first. */
-function useTap(query: Record<string, string>, paused: boolean): { rows: Tapped[]; state: State } {
+function useTap(
+  query: Record<string, string>,
+  paused: boolean,
+): { rows: Tapped[]; state: State; tap: TapState | undefined } {
   const [rows, setRows] = useState<Tapped[]>([]);
   const [state, setState] = useState<State>({ kind: "starting" });
+  const [tap, setTap] = useState<TapState>();
   const key = JSON.stringify(query);
   const last = useRef(key);
   useEffect(() => {
@@ -210,28 +271,27 @@ function useTap(query: Record<string, string>, paused: boolean): { rows: Tapped[
     }
     const stop = new AbortController();
     setState({ kind: "starting" });
-    void follow(JSON.parse(key) as Record<string, string>, stop.signal, (some) => {
+    void follow(JSON.parse(key) as Record<string, string>, stop.signal, (some, how) => {
       setState({ kind: "live" });
-      setRows((before) => [...some.reverse(), ...before].slice(0, MOST));
+      if (how) setTap(how);
+      if (some.length > 0) setRows((before) => [...some.reverse(), ...before].slice(0, MOST));
     }).then((why) => {
       if (!stop.signal.aborted) setState(why === null ? { kind: "ended" } : { kind: "none", why });
     });
     return () => stop.abort();
   }, [key, paused]);
-  return { rows, state };
+  return { rows, state, tap };
 }
 
 /** Reads until it ends; why there is none, where there is none. */
 async function follow(
   query: Record<string, string>,
   signal: AbortSignal,
-  take: (some: Tapped[]) => void,
+  take: (some: Tapped[], state: TapState | undefined) => void,
 ): Promise<string | null> {
   const search = new URLSearchParams(Object.entries(query).filter(([, v]) => v));
   try {
     const answer = await fetch(new URL(`api/v1/tap?${search}`, document.baseURI), { signal, cache: "no-store" });
-    if (answer.status === 404)
-      return "This version of leno-viz has no tap. The counts of failures by reason are on the map and on the pages of services.";
     if (!answer.ok || !answer.body) {
       const said = (await answer.json().catch(() => null)) as { error?: string } | null;
       return said?.error ?? `leno-viz answers ${answer.status}`;
@@ -241,8 +301,8 @@ async function follow(
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return null;
-      const some = lines.push(value);
-      if (some.length > 0) take(some);
+      const { requests, state } = lines.push(value);
+      if (requests.length > 0 || state) take(requests, state);
     }
   } catch {
     return signal.aborted ? null : "leno-viz does not answer.";

@@ -74,44 +74,32 @@ export async function run({ check, shot }) {
     await page.getByText("There is no such page").waitFor();
   });
 
-  await check("tapped requests appear, failures stand out, one opens with its rule", async (open) => {
-    const rule = { kind: "VirtualService", namespace: "shop", name: "reviews", path: "spec.http[0]" };
-    const requests = [
-      {
-        at_ms: 1,
-        id: "a-1",
-        from: "web-1",
-        to: "cart-1",
-        method: "GET",
-        path: "/cart",
-        status: 200,
-        latency_ms: 3.2,
-        mtls: true,
-      },
-      {
-        at_ms: 2,
-        id: "a-2",
-        from: "web-1",
-        to: "",
-        method: "GET",
-        path: "/slow",
-        status: 504,
-        reason: "timeout",
-        words: "the route's timeout ran out",
-        route: "slow",
-        rule,
-      },
-    ];
-    const body = requests.map((r) => `${JSON.stringify(r)}\n`).join("");
-    const before = (p) => p.route("**/api/v1/tap*", (r) => r.fulfill({ body, contentType: "application/x-ndjson" }));
-    const page = await open("#/tap?from=deploy/web.shop", { before });
-    await page.getByRole("button", { name: "GET /cart" }).waitFor();
+  await check("tapped requests appear, one opens with its headers, secrets masked", async (open) => {
+    const page = await open("#/tap?from=deploy/web.shop&headers=1");
+    await page.getByRole("table", { name: "Requests" }).waitFor();
+    await page.getByText(/Live from 1 sidecar\./).waitFor();
+    await page.getByRole("button", { name: /^GET / }).first().click();
+    const aside = page.getByRole("complementary", { name: "Request" });
+    await aside.getByText("Request headers").waitFor();
+    await aside.getByText("x-request-id").first().waitFor();
+    await shot(page, "tap-headers");
+    await page.getByRole("button", { name: "Headers" }).click();
+    await page.waitForFunction(() => !location.hash.includes("headers"));
+  });
+
+  await check("a failing request stands out and leads to its rule", async (open) => {
+    const page = await open("#/tap?from=deploy/web.shop&to=svc/reviews.shop&status=5xx");
+    await page.getByRole("button", { name: "GET /slow" }).first().waitFor({ timeout: 30_000 });
     await page.getByRole("button", { name: "Failures only" }).click();
-    await page.getByRole("button", { name: "GET /cart" }).waitFor({ state: "detached" });
-    await page.getByRole("button", { name: "GET /slow" }).click();
+    await page.getByRole("button", { name: "GET /slow" }).first().click();
     await shot(page, "tap-one");
     await page.locator("a.open-yaml").click();
     await page.locator(".yaml .l.on", { hasText: "name: slow" }).waitFor();
+  });
+
+  await check("a filter that cannot be says why", async (open) => {
+    const page = await open("#/tap?status=9xx");
+    await page.getByText("`9xx` is no status").waitFor();
   });
 
   await check("the command is copied", async (open) => {

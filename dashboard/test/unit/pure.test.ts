@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { command, quoted, scope, target } from "../../src/cli";
 import { bytes, count, millis, percent, rate, span } from "../../src/format";
-import { health, worst } from "../../src/health";
+import { health, namespaceHealth, worst } from "../../src/health";
 import { compare } from "../../src/parts/table";
 import { href, parse } from "../../src/router";
 import { failed, Lines } from "../../src/tap";
@@ -79,15 +79,30 @@ test("what is not there sorts to one end", () => {
   assert.deepEqual(["v10", "v9"].sort(compare), ["v9", "v10"]);
 });
 
-test("tapped requests are read from lines and from an event stream, in whatever pieces", () => {
+test("tapped requests are read from lines, in whatever pieces", () => {
   const lines = new Lines();
-  assert.deepEqual(lines.push('{"method":"GET","pa'), []);
-  const [first] = lines.push('th":"/a","status":503,"from":{"pod":"web-1"},"mtls":true}\n: a comment\n\n');
-  assert.deepEqual([first?.method, first?.path, first?.from, first?.secured], ["GET", "/a", "web-1", true]);
-  const [second] = lines.push(
-    'data: {"method":"POST","path":"/b","status":200,"grpc":14,"rule":{"kind":"VirtualService","name":"x"}}\n',
+  assert.deepEqual(lines.push('{"method":"GET","pa'), { requests: [], state: undefined });
+  const first = lines.push('th":"/a","status":503,"source":{"pod":"web-1"},"secured":true,"request_id":"x"}\n')
+    .requests[0];
+  assert.deepEqual(
+    [first?.method, first?.path, first?.from, first?.secured, first?.id],
+    ["GET", "/a", "web-1", true, "x"],
   );
-  assert.deepEqual(second?.rule, { kind: "VirtualService", namespace: "", name: "x", path: "" });
-  assert.deepEqual(lines.push("{ broken\n[1]\n"), []);
+  assert.deepEqual([first?.request_headers, first?.rule], [[], null]);
+  const second = lines.push('{"method":"POST","path":"/b","status":200,"grpc":14,"request_headers":[["a","b"]]}\n')
+    .requests[0];
+  assert.deepEqual(second?.request_headers, [["a", "b"]]);
+  const { requests, state } = lines.push('{ broken\n[1]\nnull\n{"tap":{"sidecars":2,"of":3}}\n');
+  assert.deepEqual([requests, state?.sidecars, state?.of], [[], 2, 3]);
   assert.ok(first && failed(first) && second && failed(second), "a status of gRPC counts, not that of HTTP");
+});
+
+test("a namespace is as unwell as its workloads, or as its services to their callers", () => {
+  const node = (kind: string, name: string, success: number | null) => ({ kind, namespace: "shop", name, success });
+  const nodes = [node("workload", "web", 1), node("service", "web", 1), node("service", "idle", null)];
+  assert.equal(namespaceHealth("shop", 1, nodes).grade, "good");
+  // A fault that a rule injects reaches no pod.
+  const failing = namespaceHealth("shop", 1, [...nodes, node("service", "reviews", 0.5)]);
+  assert.deepEqual([failing.grade, failing.unwell.map((n) => n.name)], ["bad", ["reviews"]]);
+  assert.equal(namespaceHealth("other", null, nodes).grade, "idle");
 });

@@ -66,6 +66,18 @@ impl Access for Remote {
         Ok(self.list(&Kind::namespaced("", "v1", "Pod"), None)?.iter().map(pod).collect())
     }
 
+    fn objects(&self) -> anyhow::Result<Vec<Value>> {
+        self.runtime.block_on(async {
+            let (mut objects, missing) = crate::cmd::analyze::gather::objects(&self.cluster).await;
+            for why in &missing {
+                eprintln!("Warning: {why}: what is not seen is not judged");
+            }
+            let slices = Kind::namespaced("discovery.k8s.io", "v1", "EndpointSlice");
+            objects.extend(self.cluster.list(&slices, None, None).await?);
+            Ok(objects)
+        })
+    }
+
     fn services(&self) -> anyhow::Result<Vec<Service>> {
         let meshed: HashSet<(String, String)> =
             self.pods()?.into_iter().filter(|p| p.meshed).map(|p| (p.namespace, p.name)).collect();

@@ -24,6 +24,10 @@ impl Access for Local {
         Ok(self.0.pods()?.into_iter().map(pod).collect())
     }
 
+    fn objects(&self) -> anyhow::Result<Vec<serde_json::Value>> {
+        self.0.objects()
+    }
+
     fn services(&self) -> anyhow::Result<Vec<Service>> {
         let status = self.0.status()?;
         let meshed = |ip: &&String| status.pods.iter().any(|p| p.meshed && p.ip == **ip);

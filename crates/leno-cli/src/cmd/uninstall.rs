@@ -5,6 +5,7 @@ mod find;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::bail;
 use leno_install::manifests::INJECTION_LABEL;
 use leno_viz::model::parse_duration;
 use serde_json::json;
@@ -41,6 +42,16 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     cluster::run(async {
         let cluster = Cluster::connect(&globals.cluster).await?;
+        if args.revision.is_none()
+            && let Some(release) = find::helm_release(&cluster).await?
+        {
+            bail!(
+                "the control plane in namespace {0} is the Helm release {1}: `helm uninstall {1} -n {0}` removes it. Then run this \
+                 again for what it made itself (certificates, labels)",
+                release.namespace,
+                release.name
+            );
+        }
         let found = find::all(&cluster, args.revision.as_deref(), args.purge).await?;
         if found.is_empty() {
             println!("there is no Leno on this cluster ({})", cluster.source());

@@ -1,5 +1,7 @@
 //! `leno viz`: what the mesh does now, from leno-viz.
 
+mod authz;
+mod list;
 mod routes;
 mod rows;
 mod tap;
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use leno_viz::model::{DEFAULT_WINDOW, Edges, Kind, NotAKind, Question, Resource, Routes, Stat, parse_duration};
+use leno_viz::model::{Authz, DEFAULT_WINDOW, Edges, Kind, NotAKind, Question, Resource, Routes, Stat, parse_duration};
 use serde::de::DeserializeOwned;
 
 use super::{Globals, Output};
@@ -36,6 +38,9 @@ enum What {
     /// Success rate, requests a second and latencies of each route: of what is asked, or with --to of what it asks.
     #[command(visible_alias = "route")]
     Routes(Ask),
+    /// What each authorization policy let pass and denied, as the callees' sidecars judged.
+    Authz(Ask),
+    List(list::Args),
     Tap(tap::Args),
     Top(top::Args),
     Install(super::install::VizArgs),
@@ -44,7 +49,7 @@ enum What {
 
 #[derive(clap::Args)]
 struct Ask {
-    /// ns, deploy, sts, ds, job, pod or svc (also their plural and long names), or KIND/NAME.
+    /// ns, deploy, sts, ds, job, pod or svc (also their plural and long names), or KIND/NAME; for stat also route.
     kind: String,
     /// Only this one.
     name: Option<String>,
@@ -77,6 +82,8 @@ impl Ask {
             Some((kind, name)) => (kind, Some(name.to_owned())),
             None => (self.kind.as_str(), self.name.clone()),
         };
+        // Routes are those of services; their names are looked at afterwards.
+        let (kind, name) = if is_route(kind) { ("svc", None) } else { (kind, name) };
         let kind: Kind = kind.parse().map_err(|e: NotAKind| anyhow::anyhow!("{e}"))?;
         anyhow::ensure!(self.window >= Duration::from_secs(1), "--time-window must be at least 1s");
         // Namespaces are in no namespace.
@@ -90,6 +97,17 @@ impl Ask {
             to: self.to.clone(),
         })
     }
+
+    /// The name of a route, if routes are asked for: `stat routes`, `stat route/NAME`.
+    fn route(&self) -> Option<Option<&str>> {
+        let (kind, name) =
+            self.kind.split_once('/').map_or((&*self.kind, self.name.as_deref()), |(kind, name)| (kind, Some(name)));
+        is_route(kind).then_some(name)
+    }
+}
+
+fn is_route(kind: &str) -> bool {
+    matches!(kind, "route" | "routes")
 }
 
 /// Runs it.
@@ -108,8 +126,14 @@ pub(crate) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     if let What::Top(args) = &args.what {
         return top::run(args, mesh);
     }
+    if let What::List(args) = &args.what {
+        return list::run(args, mesh);
+    }
     match args.what {
-        What::Install(_) | What::Dashboard(_) | What::Tap(_) | What::Top(_) => Ok(ExitCode::SUCCESS),
+        What::Install(_) | What::Dashboard(_) | What::Tap(_) | What::Top(_) | What::List(_) => Ok(ExitCode::SUCCESS),
+        What::Stat(ask) if ask.route().is_some() => {
+            repeat(&ask, |question, screen| show_routes(mesh, &ask, question, screen))
+        }
         What::Stat(ask) => repeat(&ask, |question, screen| {
             let answer = stat(mesh, question)?;
             if ask.output.print(&rows::stat_json(&answer))? {
@@ -117,12 +141,13 @@ pub(crate) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
             }
             Ok(stat_table(&answer, question.namespace.is_none(), ask.output == Output::Wide, screen))
         }),
-        What::Routes(ask) => repeat(&ask, |question, screen| {
-            let answer: Routes = get(mesh, "/api/v1/routes", question)?;
+        What::Routes(ask) => repeat(&ask, |question, screen| show_routes(mesh, &ask, question, screen)),
+        What::Authz(ask) => repeat(&ask, |question, screen| {
+            let answer: Authz = get(mesh, "/api/v1/authz", question)?;
             if ask.output.print(&answer.rows)? {
                 return Ok(String::new());
             }
-            Ok(routes::table(&answer, question.namespace.is_none(), ask.output == Output::Wide, screen))
+            Ok(authz::table(&answer, question.namespace.is_none(), ask.output == Output::Wide, screen))
         }),
         What::Edges(ask) => repeat(&ask, |question, screen| {
             let answer = edges(mesh, question)?;
@@ -132,6 +157,17 @@ pub(crate) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
             Ok(edges_table(&answer, ask.output == Output::Wide, screen))
         }),
     }
+}
+
+fn show_routes(mesh: &dyn Access, ask: &Ask, question: &Question, screen: &Screen) -> anyhow::Result<String> {
+    let mut answer: Routes = get(mesh, "/api/v1/routes", question)?;
+    if let Some(Some(name)) = ask.route() {
+        answer.rows.retain(|row| row.route == name);
+    }
+    if ask.output.print(&answer.rows)? {
+        return Ok(String::new());
+    }
+    Ok(routes::table(&answer, question.namespace.is_none(), ask.output == Output::Wide, screen))
 }
 
 fn repeat(ask: &Ask, draw: impl Fn(&Question, &Screen) -> anyhow::Result<String>) -> anyhow::Result<ExitCode> {

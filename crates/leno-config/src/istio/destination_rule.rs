@@ -1,5 +1,6 @@
 //! `DestinationRule`.
 
+use leno_core::id::CLUSTER_DOMAIN;
 use leno_core::model::traffic::{
     Balancer, ClientTls, ClientTlsMode, ConnectionPool, DestinationRule as Model, HashKey, OutlierDetection, Subset,
 };
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{Findings, PortSelector, Selector, export_to, service_of};
 use crate::diagnostic::Diagnostic;
 use crate::k8s::ObjectMeta;
-use crate::lower::Lowered;
+use crate::lower::{Lowered, RuleHosts};
 use crate::object::{Object, Path};
 use crate::quantity::unix_seconds;
 use crate::typed;
@@ -158,13 +159,7 @@ pub(crate) fn lower(object: &Object) -> Result<(Vec<Lowered>, Vec<Diagnostic>), 
     let at = spec.key("trafficPolicy");
     let (policy, ports) = raw.spec.traffic_policy.lower(&at, &mut findings);
     let subsets = subsets(&raw.spec.subsets, &spec.key("subsets"), &mut findings);
-    let host = raw.spec.host.as_str();
-    if host.contains('*') {
-        let at = spec.key("host");
-        findings.warning(&at, format!("`{host}`: wildcard hosts are not carried yet, the rule does not hold"));
-        return findings.finish(Vec::new());
-    }
-    let Some(service) = service_of(host, &spec.key("host"), &mut findings) else {
+    let Some(hosts) = hosts(&raw.spec.host, &spec.key("host"), &mut findings) else {
         return findings.finish(Vec::new());
     };
     let rule = Model {
@@ -176,7 +171,25 @@ pub(crate) fn lower(object: &Object) -> Result<(Vec<Lowered>, Vec<Diagnostic>), 
         subsets,
     };
     let created = unix_seconds(&raw.metadata.creation_timestamp);
-    findings.finish(vec![Lowered::DestinationRule { service, created, rule }])
+    findings.finish(vec![Lowered::DestinationRule { hosts, created, rule }])
+}
+
+/// A wildcard stands at the beginning, for everything or for whole labels (Istio's form).
+fn hosts(host: &str, at: &Path, findings: &mut Findings<'_>) -> Option<RuleHosts> {
+    let Some(rest) = host.strip_prefix('*') else {
+        return service_of(host, at, findings).map(RuleHosts::Service);
+    };
+    let suffix = rest.strip_suffix('.').unwrap_or(rest);
+    if suffix.contains('*') || !(suffix.is_empty() || suffix.starts_with('.') && suffix.len() > 1) {
+        findings.error(at, format!("`{host}` is no host: a wildcard is `*` alone, or `*.` before a domain"));
+        return None;
+    }
+    let services = format!(".svc.{CLUSTER_DOMAIN}");
+    if !suffix.ends_with(&services) && !services.ends_with(suffix) {
+        let what = "ends as no service's host does (NAME.NAMESPACE.svc.cluster.local), so that the rule holds for none";
+        findings.warning(at, format!("`{host}` {what}"));
+    }
+    Some(RuleHosts::Suffix(suffix.to_ascii_lowercase()))
 }
 
 fn subsets(raw: &[RawSubset], path: &Path, findings: &mut Findings<'_>) -> Vec<Subset> {

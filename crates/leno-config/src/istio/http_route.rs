@@ -195,6 +195,7 @@ impl HttpRoute {
             headers: self.headers.lower(&path.key("headers"), findings),
             cors: self.cors_policy.as_ref().map(|c| c.lower(&path.key("corsPolicy"), findings)),
             matches,
+            ..Model::default()
         };
         (self.r#match.is_empty() || !model.matches.is_empty()).then_some(model)
     }
@@ -293,6 +294,7 @@ impl RawHttpMatch {
             port: self.port,
             source_labels: self.source_labels.clone(),
             source_namespace: self.source_namespace.clone().filter(|n| !n.is_empty()),
+            uri_by_element: false,
         }
     }
 }
@@ -316,7 +318,14 @@ impl RawRedirect {
                 port
             }
         };
-        Redirect { uri: self.uri.clone(), authority: self.authority.clone(), scheme: self.scheme.clone(), port, status }
+        Redirect {
+            uri: self.uri.clone(),
+            authority: self.authority.clone(),
+            scheme: self.scheme.clone(),
+            port,
+            status,
+            ..Redirect::default()
+        }
     }
 }
 
@@ -329,7 +338,7 @@ impl RawRewrite {
             let pattern = findings.pattern(&path.keys("uriRegexRewrite.match"), &r.r#match)?;
             Some((pattern, r.rewrite.clone()))
         });
-        Rewrite { uri: self.uri.clone(), uri_regex, authority: self.authority.clone() }
+        Rewrite { uri: self.uri.clone(), uri_regex, authority: self.authority.clone(), path: None }
     }
 }
 
@@ -436,6 +445,7 @@ impl RawCors {
             expose_headers: self.expose_headers.clone(),
             max_age: findings.duration(&path.key("maxAge"), self.max_age.as_ref()),
             allow_credentials: self.allow_credentials,
+            answers_others: false,
         }
     }
 }

@@ -33,6 +33,7 @@ impl Retries {
             per_try_timeout: per_try.filter(|d| !d.is_zero()),
             retry_on: retry_on(&self.retry_on, &path.key("retryOn"), findings),
             backoff: backoff.filter(|d| !d.is_zero()).unwrap_or(BACKOFF),
+            least_backoff: Duration::ZERO,
         }
     }
 }

@@ -145,6 +145,7 @@ pub(crate) fn lower(object: &Object) -> Result<(Vec<Lowered>, Vec<Diagnostic>), 
         http,
         tcp,
         tls,
+        ..RouteTable::default()
     };
     let tables = hosts.into_iter().map(|host| (host, table.clone())).collect();
     let created = unix_seconds(&raw.metadata.creation_timestamp);
@@ -204,7 +205,7 @@ pub(super) fn backends(
         let weight = if single && *weight == 0 { 100 } else { *weight };
         let headers = headers.lower(&at.key("headers"), findings);
         if let Some(backend) = destination.lower(&at.key("destination"), findings) {
-            out.push(WeightedBackend { backend, weight, headers });
+            out.push(WeightedBackend { backend, weight, headers, invalid: false });
         }
     }
     out

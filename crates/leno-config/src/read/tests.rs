@@ -80,6 +80,19 @@ fn json_is_taken_too() {
 }
 
 #[test]
+fn brackets_may_end_under_what_they_belong_to() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - name: a\n    args: [\n      one,\n    two,\n    ]\n    env: [\n    {\n    name: A, value: \"b\"\n    }]\n    tty: true\n";
+    let object = only(text);
+    let container = &object.json["spec"]["containers"][0];
+    assert_eq!(container["args"], json!(["one", "two"]));
+    assert_eq!(container["env"], json!([{"name": "A", "value": "b"}]));
+    assert_eq!(object.line_of(&Path::root().keys("spec.containers").index(0).key("tty")), 15);
+    // In a block the place of a line has a meaning, and stays an error where it has none.
+    assert_eq!(complaints("apiVersion: v1\nkind: Pod\nspec:\n    a: 1\n  b: 2\n").len(), 1);
+    assert_eq!(complaints("apiVersion: v1\nkind: Pod\nspec: [\n  a,\n").len(), 1);
+}
+
+#[test]
 fn says_what_is_wrong_and_where() {
     let head = "apiVersion: v1\nkind: Service\n";
     for (text, want) in [

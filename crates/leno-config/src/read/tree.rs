@@ -22,10 +22,44 @@ pub(super) struct Fault {
     pub(super) column: u32,
     pub(super) message: String,
     pub(super) hint: Option<&'static str>,
+    /// Only because a line within brackets stands too far to the left.
+    outdented: bool,
 }
 
 /// Parses one or more documents.
+///
+/// YAML wants lines within brackets further in than what they belong to; kubectl's reader does not mind, and many people write
+/// `args: [` … `]` with the end under the beginning. Such lines are moved in, which changes no value and no line's number.
 pub(super) fn parse(text: &str) -> Result<Vec<Node>, Fault> {
+    let fault = match parse_strictly(text) {
+        Err(fault) if fault.outdented => fault,
+        other => return other,
+    };
+    let (mut moved, mut at) = (text.to_owned(), fault.line);
+    for _ in 0..MAX_REREAD / text.len().max(1) {
+        let Some(start) = line_start(&moved, at) else { break };
+        moved.insert_str(start, FAR_IN);
+        match parse_strictly(&moved) {
+            Err(next) if next.outdented && next.line > at => at = next.line,
+            other => return other,
+        }
+    }
+    Err(fault)
+}
+
+/// Where a line begins, counted from 1.
+fn line_start(text: &str, line: u32) -> Option<usize> {
+    let before = line.checked_sub(1)? as usize;
+    if before == 0 { Some(0) } else { text.match_indices('\n').nth(before - 1).map(|(at, _)| at + 1) }
+}
+
+/// Further in than any line of an object.
+const FAR_IN: &str =
+    "                                                                                                    ";
+/// How many bytes are read again, in all, for lines that are moved in.
+const MAX_REREAD: usize = 32 << 20;
+
+fn parse_strictly(text: &str) -> Result<Vec<Node>, Fault> {
     let mut builder = Builder { events: Parser::new_from_str(text), anchors: HashMap::new(), copied: 0 };
     let mut documents = Vec::new();
     while let Some(event) = builder.events.next_event() {
@@ -54,7 +88,13 @@ impl<'t> Builder<'t> {
     fn next(&mut self) -> Result<(Event<'t>, Span), Fault> {
         match self.events.next_event() {
             Some(event) => Ok(event?),
-            None => Err(Fault { line: 1, column: 1, message: "the document ends too early".to_owned(), hint: None }),
+            None => Err(Fault {
+                line: 1,
+                column: 1,
+                message: "the document ends too early".to_owned(),
+                hint: None,
+                outdented: false,
+            }),
         }
     }
 
@@ -194,7 +234,7 @@ fn line(span: Span) -> u32 {
 
 fn fault(span: Span, message: String) -> Fault {
     let column = u32::try_from(span.start.col()).unwrap_or(u32::MAX).saturating_add(1);
-    Fault { line: line(span), column, message, hint: None }
+    Fault { line: line(span), column, message, hint: None, outdented: false }
 }
 
 impl From<ScanError> for Fault {
@@ -202,6 +242,7 @@ impl From<ScanError> for Fault {
         let marker = error.marker();
         let column = u32::try_from(marker.col()).unwrap_or(u32::MAX).saturating_add(1);
         let line = u32::try_from(marker.line()).unwrap_or(u32::MAX);
-        Self { line, column, message: format!("not valid YAML: {}", error.info()), hint: None }
+        let outdented = matches!(error.info(), "invalid indentation" | "invalid indentation in flow construct");
+        Self { line, column, message: format!("not valid YAML: {}", error.info()), hint: None, outdented }
     }
 }

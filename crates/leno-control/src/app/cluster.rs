@@ -28,6 +28,8 @@ use crate::serve::tls::{Certificate, Keys};
 use crate::webhook::Counters;
 use crate::world::World;
 
+/// All revisions run for it: its holder writes what they would all write to the same objects.
+const MESH_LEASE: &str = "leno-control-mesh";
 /// News that may wait for the feed.
 const NEWS: usize = 256;
 
@@ -50,7 +52,9 @@ pub(super) async fn start(settings: Settings) -> anyhow::Result<App> {
     // processes apart.
     let me = format!("{}_{}", cluster.pod_name, std::process::id());
     let lease = format!("leno-control-leader{}", cluster.suffix());
-    let (election, leads) = Election::new(client.clone(), &cluster.namespace, lease, me);
+    let (election, leads) = Election::new(client.clone(), &cluster.namespace, lease, me.clone());
+    tasks.spawn(async_ok(election.run(drain.clone())));
+    let (election, leads_mesh) = Election::new(client.clone(), &cluster.namespace, MESH_LEASE.to_owned(), me);
     tasks.spawn(async_ok(election.run(drain.clone())));
 
     let keeper = Keeper::new(client.clone(), &cluster.namespace, &settings.trust_domain, leads.clone());
@@ -87,7 +91,8 @@ pub(super) async fn start(settings: Settings) -> anyhow::Result<App> {
     let parts = Parts { hub: Arc::clone(&hub), proxies, keys, auth, certificate, drain: drain.clone() };
     parts.follow(batches_inbox, &mut tasks);
     parts.serve(xds, settings.cert_ttl_max, &mut tasks)?;
-    tasks.spawn(until(drain.clone(), duties.run(leads)));
+    tasks.spawn(until(drain.clone(), duties.clone().of_revision(leads)));
+    tasks.spawn(until(drain.clone(), duties.of_mesh(leads_mesh)));
     ready.set();
     unready(ready, drain);
     tracing::info!(xds = %xds_address, monitoring = %monitoring_address, "leno-control is ready");

@@ -1,13 +1,13 @@
 mod incremental;
 mod mesh;
 
-use leno_config::Lowered;
+use leno_config::{Lowered, RuleHosts};
 use leno_core::id::{Origin, SpiffeId};
-use leno_core::model::{AddressTarget, MtlsMode, PeerAuthentication, RouteTable};
+use leno_core::model::{AddressTarget, DestinationRule, Labels, MtlsMode, PeerAuthentication, RouteTable};
 
 use super::*;
 use crate::world::Touched;
-use mesh::{key, labels, peer_authentication, pod, service, slice, table};
+use mesh::{key, labels, namespace, peer_authentication, pod, service, slice, table};
 
 fn world(objects: &[(&str, Lowered)]) -> World {
     let mut world = World::new("cluster.local");
@@ -45,6 +45,62 @@ fn an_address_is_a_service_or_a_pod_or_nothing() {
     assert_eq!(get(&world, ResourceKind::Address, "10.9.9.9"), None);
     assert_eq!(get(&world, ResourceKind::Routes, "shop/cart"), None);
     assert_eq!(get(&world, ResourceKind::Endpoints, "shop/none"), None);
+}
+
+#[test]
+fn callers_hear_which_ports_an_annotation_calls_opaque() {
+    let opaque = |ports: &str| Labels::from([("config.linkerd.io/opaque-ports".to_owned(), ports.to_owned())]);
+    let protocols = |world: &World| {
+        let Some(Resource::Service(service)) = get(world, ResourceKind::Service, "shop/cart") else { panic!() };
+        let Some(Resource::Address(own)) = get(world, ResourceKind::Address, "10.244.0.1") else { panic!() };
+        let AddressTarget::Workload { ports, .. } = &own.target else { panic!() };
+        (service.ports[0].protocol, ports[0].protocol)
+    };
+    let (cart, cart_1) = (service("shop", "cart", 1, "cart"), pod("shop", "cart-1", 1, "cart"));
+    let slice = slice("shop", "cart", &[("cart-1", 1)]);
+    let mut world = world(&[("Service", cart.clone()), ("Pod", cart_1.clone()), ("EndpointSlice", slice)]);
+    assert_eq!(protocols(&world), (Protocol::Http, Protocol::Http));
+    // On the namespace.
+    let space = namespace("shop", "70-90");
+    world.set(&key("Namespace", &space), vec![space]);
+    assert_eq!(protocols(&world), (Protocol::Tcp, Protocol::Tcp));
+    // A Service's own annotation counts alone.
+    let Lowered::Service(mut spec) = cart.clone() else { panic!() };
+    spec.annotations = opaque("443");
+    world.set(&key("Service", &cart), vec![Lowered::Service(spec)]);
+    assert_eq!(protocols(&world), (Protocol::Http, Protocol::Http));
+    // A pod's is for those who dial the pod.
+    let Lowered::Pod(mut facts) = cart_1.clone() else { panic!() };
+    facts.annotations = opaque("8080");
+    world.set(&key("Pod", &cart_1), vec![Lowered::Pod(facts)]);
+    assert_eq!(protocols(&world), (Protocol::Http, Protocol::Tcp));
+}
+
+#[test]
+fn a_rule_for_a_wildcard_holds_where_no_closer_one_does() {
+    let rule = |name: &str, hosts: RuleHosts| {
+        let origin = Origin { namespace: "istio-system".to_owned(), name: name.to_owned(), ..Origin::default() };
+        let rule = DestinationRule { origin, ..DestinationRule::default() };
+        Lowered::DestinationRule { hosts, created: 0, rule }
+    };
+    let suffix = |text: &str| RuleHosts::Suffix(text.to_owned());
+    let names = |world: &World, service: &str| -> Vec<String> {
+        let Some(Resource::Service(service)) = get(world, ResourceKind::Service, service) else { panic!() };
+        service.destination_rules.iter().map(|r| r.origin.name.clone()).collect()
+    };
+    let mut world = world(&[
+        ("Service", service("shop", "cart", 1, "cart")),
+        ("Service", service("bank", "till", 2, "till")),
+        ("DestinationRule", rule("all", suffix(""))),
+        ("DestinationRule", rule("mesh", suffix(".local"))),
+        ("DestinationRule", rule("shop", suffix(".shop.svc.cluster.local"))),
+        ("DestinationRule", rule("cart", RuleHosts::Service(ServiceId::new("shop", "cart")))),
+    ]);
+    assert_eq!(names(&world, "shop/cart"), ["cart", "shop", "mesh", "all"]);
+    assert_eq!(names(&world, "bank/till"), ["mesh", "all"]);
+    let gone = rule("mesh", suffix(".local"));
+    world.remove(&key("DestinationRule", &gone));
+    assert_eq!(names(&world, "bank/till"), ["all"]);
 }
 
 #[test]

@@ -93,7 +93,7 @@ async fn a_refused_object_leaves_its_last_good_version_in_force() {
 #[test]
 fn metrics_are_istiods() {
     let hub = Hub::new("cluster.local", batch(SERVICE));
-    hub.metrics.pushed(ResourceKind::Routes);
+    hub.metrics.pushed(ResourceKind::Routes, 300, Duration::from_millis(2));
     hub.metrics.rejected(ResourceKind::Routes);
     hub.metrics.converged(Duration::from_millis(7));
     let text = hub.metrics.render(3);
@@ -106,7 +106,11 @@ fn metrics_are_istiods() {
         "pilot_proxy_convergence_time_bucket{le=\"0.01\"} 1",
         "pilot_proxy_convergence_time_bucket{le=\"+Inf\"} 1",
         "pilot_proxy_convergence_time_sum 0.007",
-        "pilot_k8s_cfg_events{type=\"Service\",event=\"add\"} 1",
+        "pilot_k8s_reg_events{type=\"Service\",event=\"add\"} 1",
+        "pilot_xds_push_time_bucket{type=\"Routes\",le=\"0.005\"} 1",
+        "pilot_xds_config_size_bytes_bucket{type=\"Routes\",le=\"100\"} 0",
+        "pilot_xds_config_size_bytes_sum{type=\"Routes\"} 300",
+        "pilot_total_xds_internal_errors 0",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
     }

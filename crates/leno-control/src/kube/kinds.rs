@@ -1,6 +1,7 @@
 //! The kinds that are followed.
 
 use kube::core::ApiResource;
+use leno_config::gateway::GROUP as GATEWAY;
 use serde_json::Value;
 
 /// A kind that the world is made of.
@@ -19,7 +20,7 @@ pub struct Kind {
 }
 
 /// All of them.
-pub static KINDS: [Kind; 10] = [
+pub static KINDS: [Kind; 13] = [
     built_in("", "Namespace", "namespaces"),
     built_in("", "Service", "services"),
     built_in("", "Pod", "pods"),
@@ -29,7 +30,10 @@ pub static KINDS: [Kind; 10] = [
     defined("networking.istio.io", "DestinationRule", "destinationrules", ISTIO),
     defined("security.istio.io", "PeerAuthentication", "peerauthentications", ISTIO),
     defined("security.istio.io", "AuthorizationPolicy", "authorizationpolicies", ISTIO),
+    defined("telemetry.istio.io", "Telemetry", "telemetries", &["v1", "v1alpha1"]),
     defined("split.smi-spec.io", "TrafficSplit", "trafficsplits", &["v1alpha4", "v1alpha3", "v1alpha2", "v1alpha1"]),
+    defined(GATEWAY, "HTTPRoute", "httproutes", &["v1", "v1beta1"]),
+    defined(GATEWAY, "GRPCRoute", "grpcroutes", &["v1"]),
 ];
 
 const ISTIO: &[&str] = &["v1", "v1beta1", "v1alpha3"];

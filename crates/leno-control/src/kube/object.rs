@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kube::core::{DynamicObject, ObjectMeta};
+use leno_config::gateway::GROUP as GATEWAY;
 use leno_config::object::{Lines, strip_nulls};
 use leno_config::{Object, Position};
 use serde_json::{Map, Value, json};
@@ -27,6 +28,19 @@ pub struct Reported {
     pub generation: i64,
     /// `status.conditions`.
     pub conditions: Vec<Value>,
+    /// Of routes of the Gateway API.
+    pub route: Option<Box<RouteReport>>,
+}
+
+/// What a route says of its parents.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RouteReport {
+    /// `metadata.resourceVersion`: the list of parents is written as a whole, so that it must not have changed meanwhile.
+    pub resource_version: String,
+    /// `spec.parentRefs`.
+    pub parent_refs: Vec<Value>,
+    /// `status.parents`, of all controllers.
+    pub parents: Vec<Value>,
 }
 
 /// Takes over what the watch of `kind` saw; `None` for what is none of the mesh's: slices of DNS names.
@@ -36,6 +50,7 @@ pub fn seen(kind: &Kind, version: &str, object: DynamicObject) -> Option<Seen> {
     let name = metadata.name.clone()?;
     let namespace = metadata.namespace.clone();
     let generation = metadata.generation.unwrap_or_default();
+    let resource_version = metadata.resource_version.clone().unwrap_or_default();
     let mut json = Map::new();
     json.insert("metadata".to_owned(), self::metadata(kind, metadata));
     let Value::Object(mut data) = data else { return None };
@@ -57,8 +72,15 @@ pub fn seen(kind: &Kind, version: &str, object: DynamicObject) -> Option<Seen> {
         }
         _ => {
             let status = data.remove("status").unwrap_or_default();
-            let conditions = status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
-            reported = (!kind.built_in).then(|| Reported { version: version.to_owned(), generation, conditions });
+            let list =
+                |value: &Value, at: &str| value.pointer(at).and_then(Value::as_array).cloned().unwrap_or_default();
+            let conditions = list(&status, "/conditions");
+            let route = (kind.group == GATEWAY).then(|| {
+                let parent_refs = data.get("spec").map(|spec| list(spec, "/parentRefs")).unwrap_or_default();
+                Box::new(RouteReport { resource_version, parent_refs, parents: list(&status, "/parents") })
+            });
+            reported =
+                (!kind.built_in).then(|| Reported { version: version.to_owned(), generation, conditions, route });
             json.extend(data);
         }
     }

@@ -1,7 +1,10 @@
 //! What the leader writes, each duty for itself, repeated until it holds and whenever somebody undoes it.
+//!
+//! A revision has duties of its own; what all revisions would write to the same objects is the duty of one of them.
 
 pub mod bundle;
 pub mod mirror;
+pub mod route_status;
 pub mod status;
 pub mod webhooks;
 
@@ -45,17 +48,26 @@ pub struct Duties {
 }
 
 impl Duties {
-    /// Does them all while this replica leads.
-    pub async fn run(self, mut leads: watch::Receiver<bool>) {
-        while leads.wait_for(|leads| *leads).await.is_ok() {
-            tokio::select! {
-                _ = leads.wait_for(|leads| !*leads) => {}
-                () = self.all() => {}
-            }
-        }
+    /// Does the revision's own while this replica leads its revision.
+    pub async fn of_revision(self, leads: watch::Receiver<bool>) {
+        while_leading(leads, || webhooks::keep(&self)).await;
     }
 
-    async fn all(&self) {
-        tokio::join!(bundle::keep(self), webhooks::keep(self), mirror::keep(self), status::keep(self));
+    /// Does what there is once in a mesh while this replica leads among all revisions.
+    pub async fn of_mesh(self, leads: watch::Receiver<bool>) {
+        while_leading(leads, || async {
+            tokio::join!(bundle::keep(&self), mirror::keep(&self), status::keep(&self));
+        })
+        .await;
+    }
+}
+
+/// Begins `work` anew each time the leadership is gained, and drops it when it is lost.
+async fn while_leading<W: Future<Output = ()>>(mut leads: watch::Receiver<bool>, work: impl Fn() -> W) {
+    while leads.wait_for(|leads| *leads).await.is_ok() {
+        tokio::select! {
+            _ = leads.wait_for(|leads| !*leads) => {}
+            () = work() => {}
+        }
     }
 }

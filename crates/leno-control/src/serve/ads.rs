@@ -20,6 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::auth::{Authenticator, Caller};
 use super::proxies::{Proxies, Proxy};
 use crate::hub::{Hub, Push};
+use crate::metrics::Trigger;
 
 /// Responses that wait for a slow proxy before its task does.
 const QUEUE: usize = 8;
@@ -134,13 +135,17 @@ impl ProxyStream {
     }
 
     async fn on_request(&mut self, proxy: &Proxy, request: &DeltaDiscoveryRequest) -> Result<(), Status> {
+        let begun = Instant::now();
         let handled = proxy.session().on_request(request, &self.ads.hub.snapshot());
         match handled {
             Ok(handled) => {
                 if let Some(settled) = handled.settled {
                     self.settle(proxy, &settled);
                 }
-                self.send(handled.responses, None).await
+                if !handled.responses.is_empty() {
+                    self.ads.hub.metrics.triggered(Trigger::Request);
+                }
+                self.send(handled.responses, begun, None).await
             }
             Err(error @ RequestError::UnknownType(_)) => {
                 // A newer proxy can do without, or waits; its other subscriptions go on.
@@ -152,29 +157,38 @@ impl ProxyStream {
     }
 
     async fn on_push(&mut self, proxy: &Proxy, push: &Push) -> Result<(), Status> {
+        let begun = Instant::now();
         let responses = proxy.session().on_change(&push.names, &self.ads.hub.snapshot());
-        self.send(responses, Some(push.at)).await
+        self.send(responses, begun, Some(push.at)).await
     }
 
     async fn on_lag(&mut self, proxy: &Proxy) -> Result<(), Status> {
+        let begun = Instant::now();
         let responses = proxy.session().resync(&self.ads.hub.snapshot());
-        self.send(responses, None).await
+        self.send(responses, begun, None).await
     }
 
-    /// `at`: when the source learned of what is in the responses, for changes.
-    async fn send(&mut self, responses: Vec<DeltaDiscoveryResponse>, at: Option<Instant>) -> Result<(), Status> {
+    /// `begun`: when they were begun to be made. `at`: when the source learned of what is in them, for changes.
+    async fn send(
+        &mut self,
+        responses: Vec<DeltaDiscoveryResponse>,
+        begun: Instant,
+        at: Option<Instant>,
+    ) -> Result<(), Status> {
         for response in responses {
-            if let Some(kind) = ResourceKind::from_type_url(&response.type_url) {
-                self.ads.hub.metrics.pushed(kind);
-                if let Some(at) = at {
-                    if self.in_flight.len() >= MAX_IN_FLIGHT {
-                        self.in_flight.pop_front();
-                    }
-                    self.in_flight.push_back((kind, response.nonce.clone(), at));
+            let kind = ResourceKind::from_type_url(&response.type_url);
+            let bytes = response.resources.iter().filter_map(|r| r.resource.as_ref()).map(|r| r.value.len()).sum();
+            if let (Some(kind), Some(at)) = (kind, at) {
+                if self.in_flight.len() >= MAX_IN_FLIGHT {
+                    self.in_flight.pop_front();
                 }
+                self.in_flight.push_back((kind, response.nonce.clone(), at));
             }
             if self.responses.send(Ok(response)).await.is_err() {
                 return Err(Status::cancelled("the proxy is gone"));
+            }
+            if let Some(kind) = kind {
+                self.ads.hub.metrics.pushed(kind, bytes, begun.elapsed());
             }
         }
         Ok(())

@@ -25,7 +25,7 @@ pub struct Services {
 }
 
 /// Services by what their slices mention, with the number of times.
-type Mentions<K> = HashMap<K, BTreeMap<ServiceId, usize>>;
+pub(super) type Mentions<K> = HashMap<K, BTreeMap<ServiceId, usize>>;
 
 impl Services {
     /// A service.
@@ -168,11 +168,11 @@ impl Services {
     }
 }
 
-fn mention<K: Hash + Eq>(mentions: &mut Mentions<K>, key: K, service: &ServiceId) {
+pub(super) fn mention<K: Hash + Eq>(mentions: &mut Mentions<K>, key: K, service: &ServiceId) {
     *mentions.entry(key).or_default().entry(service.clone()).or_default() += 1;
 }
 
-fn forget<K: Hash + Eq>(mentions: &mut Mentions<K>, key: &K, service: &ServiceId) {
+pub(super) fn forget<K: Hash + Eq>(mentions: &mut Mentions<K>, key: &K, service: &ServiceId) {
     let Some(services) = mentions.get_mut(key) else { return };
     if let Some(count) = services.get_mut(service) {
         *count -= 1;
@@ -182,6 +182,12 @@ fn forget<K: Hash + Eq>(mentions: &mut Mentions<K>, key: &K, service: &ServiceId
     }
     if services.is_empty() {
         mentions.remove(key);
+    }
+}
+
+impl leno_config::gateway::Services for Services {
+    fn service(&self, id: &ServiceId) -> Option<&ServiceSpec> {
+        self.specs.get(id).map(|spec| &**spec)
     }
 }
 

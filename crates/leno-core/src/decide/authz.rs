@@ -135,6 +135,46 @@ where
     }
 }
 
+/// What one policy says of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyVerdict<'p> {
+    /// The policy.
+    pub policy: &'p AuthorizationPolicy,
+    /// Its first rule that matches, from 0; `None`: none does.
+    pub matched: Option<usize>,
+    /// Where none matches: for each rule the part of it that does not hold.
+    pub misses: Vec<RuleMiss>,
+}
+
+/// The part of a rule that does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleMiss {
+    /// No source of `from` matches.
+    From,
+    /// No operation of `to` matches.
+    To,
+    /// This condition of `when`, from 0, does not hold.
+    When(usize),
+}
+
+/// What each policy says by itself, read as [`authorize`] reads it.
+#[must_use]
+pub fn each<'p>(
+    policies: impl IntoIterator<Item = &'p AuthorizationPolicy>,
+    facts: &AuthzFacts<'_>,
+) -> Vec<PolicyVerdict<'p>> {
+    let request = Request::new(facts);
+    let verdict = |policy: &'p AuthorizationPolicy| {
+        let reading = if policy.action == AuthzAction::Allow { Reading::Grant } else { Reading::Guard };
+        let miss = |rule| request.rule_miss(rule, &policy.origin.namespace, reading);
+        match request.matching_rule(policy, reading) {
+            Some(rule) => PolicyVerdict { policy, matched: Some(rule), misses: Vec::new() },
+            None => PolicyVerdict { policy, matched: None, misses: policy.rules.iter().filter_map(miss).collect() },
+        }
+    };
+    policies.into_iter().map(verdict).collect()
+}
+
 /// The AUDIT policies that match.
 pub fn audited<'p>(
     policies: impl IntoIterator<Item = &'p AuthorizationPolicy>,
@@ -161,13 +201,17 @@ impl<'f, 'a> Request<'f, 'a> {
     }
 
     fn matching_rule(&self, policy: &AuthorizationPolicy, reading: Reading) -> Option<usize> {
-        policy.rules.iter().position(|rule| self.rule(rule, &policy.origin.namespace, reading))
+        policy.rules.iter().position(|rule| self.rule_miss(rule, &policy.origin.namespace, reading).is_none())
     }
 
-    fn rule(&self, rule: &AuthzRule, namespace: &str, reading: Reading) -> bool {
-        (rule.from.is_empty() || rule.from.iter().any(|s| self.source(s, namespace, reading)))
-            && (rule.to.is_empty() || rule.to.iter().any(|o| self.operation(o, reading)))
-            && rule.when.iter().all(|c| self.condition(c, namespace, reading))
+    fn rule_miss(&self, rule: &AuthzRule, namespace: &str, reading: Reading) -> Option<RuleMiss> {
+        if !rule.from.is_empty() && !rule.from.iter().any(|s| self.source(s, namespace, reading)) {
+            return Some(RuleMiss::From);
+        }
+        if !rule.to.is_empty() && !rule.to.iter().any(|o| self.operation(o, reading)) {
+            return Some(RuleMiss::To);
+        }
+        rule.when.iter().position(|c| !self.condition(c, namespace, reading)).map(RuleMiss::When)
     }
 
     fn source(&self, source: &AuthzSource, namespace: &str, reading: Reading) -> bool {

@@ -2,7 +2,11 @@
 
 mod hash;
 
+use std::net::IpAddr;
 use std::time::Duration;
+
+use super::route::query_parameter;
+use crate::model::traffic::HashKey;
 
 pub use hash::{HashRing, hash_key};
 
@@ -124,6 +128,28 @@ fn remix(r: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
+}
+
+/// The hash of what a consistent balancer goes by, where the request has it. `header` finds a header's first value,
+/// `cookies` are the values of all `cookie` headers.
+#[must_use]
+pub fn request_hash<'r>(
+    key: &HashKey,
+    client: IpAddr,
+    query: &str,
+    header: impl Fn(&str) -> Option<&'r [u8]>,
+    cookies: impl IntoIterator<Item = &'r str>,
+) -> Option<u64> {
+    let of = |text: &str| Some(text).filter(|t| !t.is_empty()).map(|t| hash_key(t.as_bytes()));
+    match key {
+        HashKey::Header(name) => header(name).map(hash_key),
+        HashKey::Query(name) => query_parameter(query, name).and_then(|v| of(&v)),
+        HashKey::SourceIp => of(&client.to_string()),
+        HashKey::Cookie { name, .. } => {
+            let pairs = cookies.into_iter().flat_map(|v| v.split(';')).filter_map(|pair| pair.trim().split_once('='));
+            pairs.into_iter().find(|(n, _)| n == name).and_then(|(_, value)| of(value))
+        }
+    }
 }
 
 /// One after the other.

@@ -23,6 +23,17 @@ pub fn protocol_of_port(app_protocol: Option<&str>, name: &str, port: u16, trans
     }
 }
 
+/// Whether Linkerd's annotation `config.linkerd.io/opaque-ports` names `port`: numbers and ranges (`4000-4010`), separated by
+/// commas. What is neither names nothing.
+#[must_use]
+pub fn names_port(annotation: &str, port: u16) -> bool {
+    let number = |text: &str| text.trim().parse::<u16>().ok();
+    annotation.split(',').any(|part| match part.split_once('-') {
+        Some((low, high)) => matches!((number(low), number(high)), (Some(l), Some(h)) if (l..=h).contains(&port)),
+        None => number(part) == Some(port),
+    })
+}
+
 /// The protocol that a port's name or `appProtocol` seems to mean but does not declare: `webhttp`, `api-grpc`, `http1`.
 /// `None` where it declares one, or hints at none.
 #[must_use]

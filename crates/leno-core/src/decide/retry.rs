@@ -4,6 +4,7 @@ mod budget;
 
 use std::time::Duration;
 
+use crate::Reason;
 use crate::model::route::RetryPolicy;
 
 pub use budget::RetryBudget;
@@ -64,7 +65,9 @@ pub enum FailureKind {
 pub enum Verdict {
     /// Repeat it, on another endpoint where there is one.
     Retry {
-        /// Wait between zero and this before (full jitter): see [`jittered`].
+        /// Wait at least this.
+        at_least: Duration,
+        /// And else between zero and this (full jitter): see [`jittered`].
         at_most: Duration,
     },
     /// Do not.
@@ -130,14 +133,27 @@ pub fn should_retry(
     } else {
         None
     };
+    let at_least = policy.map_or(Duration::ZERO, |p| p.least_backoff);
     match refusal {
         Some(why) => Verdict::No(why),
         // Another endpoint can be tried at once, the first time: waiting helps only the one that failed.
-        None if unseen && tries_done <= 1 => Verdict::Retry { at_most: Duration::ZERO },
+        None if unseen && tries_done <= 1 => Verdict::Retry { at_least, at_most: Duration::ZERO },
         None => {
             let base = policy.map_or(DEFAULT_BACKOFF, |p| p.backoff);
-            Verdict::Retry { at_most: backoff_limit(base, tries_done) }
+            Verdict::Retry { at_least, at_most: backoff_limit(base, tries_done) }
         }
+    }
+}
+
+/// The time that a try has, and what it is when that runs out: what is left of the whole, or the rule's time for each try
+/// where that is less. `None`: no limit.
+#[must_use]
+pub fn try_limit(left: Option<Duration>, per_try: Option<Duration>) -> Option<(Duration, Reason)> {
+    match (left, per_try.filter(|t| !t.is_zero())) {
+        (Some(whole), Some(one)) if one < whole => Some((one, Reason::PerTryTimeout)),
+        (Some(whole), _) => Some((whole, Reason::Timeout)),
+        (None, Some(one)) => Some((one, Reason::PerTryTimeout)),
+        (None, None) => None,
     }
 }
 

@@ -4,12 +4,13 @@ mod matching;
 mod rewrite;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::model::route::{HttpMatch, HttpRoute, TcpMatch, TcpRoute, TlsRoute, WeightedBackend};
 use crate::model::{Labels, RouteTable, selects};
 
 pub(in crate::decide) use matching::hex_pair;
-pub use matching::{authority_without_port, query_parameter, sni_matches};
+pub use matching::{Miss, authority_without_port, first_miss, query_parameter, sni_matches};
 pub use rewrite::{apply_rewrite, redirect_location};
 
 /// How header values are found, whatever type holds them.
@@ -81,7 +82,9 @@ pub enum RouteDecision<'t> {
 /// The rule for a request: the first of the table that matches.
 #[must_use]
 pub fn route<'t>(table: Option<&'t RouteTable>, facts: &RequestFacts<'_>) -> RouteDecision<'t> {
-    let Some(table) = table.filter(|t| !t.http.is_empty()) else { return RouteDecision::Service };
+    let speaks =
+        |t: &&RouteTable| !t.http.is_empty() && (t.http_ports.is_empty() || t.http_ports.contains(&facts.port));
+    let Some(table) = table.filter(speaks) else { return RouteDecision::Service };
     for (index, route) in table.http.iter().enumerate() {
         if route.matches.is_empty() {
             return RouteDecision::Rule { route, index, matched: None };
@@ -182,6 +185,16 @@ pub fn pick_backend(backends: &[WeightedBackend], random: f64) -> Option<&Weight
         left = left.saturating_sub(weight);
         here
     })
+}
+
+/// The time that the whole request has: the rule's, or what a gRPC client asks for where that is less. `None`: no limit.
+#[must_use]
+pub fn time_budget(rule: Option<&HttpRoute>, asked: Option<Duration>) -> Option<Duration> {
+    let ruled = rule.and_then(|r| r.timeout).filter(|t| !t.is_zero());
+    match (ruled, asked) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
+use super::telemetry::{DefaultProviders, LogFormat, Provider};
+
 /// Settings of the whole mesh (Istio's `MeshConfig`, the part that is honoured).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MeshConfig {
     /// SPIFFE trust domain; `cluster.local`.
     pub trust_domain: String,
@@ -15,6 +17,12 @@ pub struct MeshConfig {
     pub access_log: AccessLog,
     /// Format of the access log.
     pub access_log_format: LogFormat,
+    /// Where logs, metrics and traces can go, beside the built-in `envoy` (the access log) and `prometheus`.
+    pub providers: Vec<Provider>,
+    /// Which of them count where no `Telemetry` names any.
+    pub default_providers: DefaultProviders,
+    /// Share of traces that begin here and are sampled where no `Telemetry` says, percent; Istio's 1.
+    pub trace_sampling: f64,
 }
 
 /// Which requests the access log holds.
@@ -30,17 +38,6 @@ pub enum AccessLog {
     All,
 }
 
-/// Form of a log line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// Istio's default text format, with Leno's reason appended.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 impl Default for MeshConfig {
     fn default() -> Self {
         Self {
@@ -49,6 +46,9 @@ impl Default for MeshConfig {
             allow_any: true,
             access_log: AccessLog::default(),
             access_log_format: LogFormat::default(),
+            providers: Vec::new(),
+            default_providers: DefaultProviders::default(),
+            trace_sampling: 1.0,
         }
     }
 }

@@ -18,16 +18,18 @@ pub struct Routes {
     pub tables: Vec<RouteTable>,
 }
 
-/// One `VirtualService`, `TrafficSplit` (or later `HTTPRoute`) for one host.
+/// One `VirtualService` or `TrafficSplit` for one host, or all `HTTPRoute`s and `GRPCRoute`s that hold for the same callers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RouteTable {
-    /// The object.
+    /// The object; of a table of several objects the oldest, and each rule names its own.
     pub origin: Origin,
     /// Who sees it.
     pub export_to: ExportTo,
     /// HTTP rules, the first match wins. No match: [`crate::Reason::RouteNotFound`], as in Istio. Empty: the table says
     /// nothing of HTTP and requests go to the service itself.
     pub http: Vec<HttpRoute>,
+    /// Service ports that `http` speaks of, in order; requests to others go to the service itself. Empty = every port.
+    pub http_ports: Vec<u16>,
     /// Rules for opaque connections, the first match wins.
     pub tcp: Vec<TcpRoute>,
     /// Rules for TLS passed through, the first match wins.
@@ -63,6 +65,8 @@ pub struct HttpRoute {
     pub name: String,
     /// Line of the rule in its file, 0 where unknown.
     pub line: u32,
+    /// Where it stands, in a table of several objects; `None`: in the table's object, at the place that it has in the table.
+    pub origin: Option<Box<RuleOrigin>>,
     /// Alternatives; empty = every request.
     pub matches: Vec<HttpMatch>,
     /// What happens.
@@ -71,6 +75,8 @@ pub struct HttpRoute {
     pub rewrite: Option<Rewrite>,
     /// Whole time for the request, retries included. `None`: no limit (Istio's default).
     pub timeout: Option<Duration>,
+    /// Time for each try where `retry` says none. `None`: no limit.
+    pub try_timeout: Option<Duration>,
     /// Retries asked for. `None`: the safe default (see [`crate::decide::retry`]).
     pub retry: Option<RetryPolicy>,
     /// Injected faults.
@@ -83,6 +89,29 @@ pub struct HttpRoute {
     pub cors: Option<Cors>,
 }
 
+impl HttpRoute {
+    /// The object that the rule stands in, which need not be the table's.
+    #[must_use]
+    pub fn origin_in<'a>(&'a self, table: &'a RouteTable) -> &'a Origin {
+        self.origin.as_deref().map_or(&table.origin, |own| &own.object)
+    }
+
+    /// Time for each try: of the retry policy, else the rule's own. `None`: no limit.
+    #[must_use]
+    pub fn time_of_try(&self) -> Option<Duration> {
+        self.retry.as_ref().and_then(|policy| policy.per_try_timeout).or(self.try_timeout)
+    }
+}
+
+/// The place of a rule in its object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RuleOrigin {
+    /// The object.
+    pub object: Origin,
+    /// The rule's place in the object's list of rules, from 0.
+    pub index: u32,
+}
+
 /// Conditions that must all hold (`HTTPMatchRequest`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct HttpMatch {
@@ -92,6 +121,9 @@ pub struct HttpMatch {
     pub uri: Option<StringMatch>,
     /// `uri` without regard to case (exact and prefix).
     pub ignore_uri_case: bool,
+    /// A prefix in `uri` ends where an element of the path ends: `/a` is a prefix of `/a` and `/a/b`, not of `/ab`. Written
+    /// without a `/` at its end, so that `` is the prefix of every path.
+    pub uri_by_element: bool,
     /// `http` or `https`.
     pub scheme: Option<StringMatch>,
     /// Method.
@@ -144,6 +176,8 @@ pub struct WeightedBackend {
     pub weight: u32,
     /// Header changes for this destination.
     pub headers: HeaderOps,
+    /// What the rule names does not exist or cannot be used: its share is answered, [`crate::Reason::InvalidBackend`].
+    pub invalid: bool,
 }
 
 /// A destination.
@@ -162,6 +196,8 @@ pub struct Backend {
 pub struct Rewrite {
     /// New path, or new prefix where the match was by prefix.
     pub uri: Option<String>,
+    /// New path, whole whatever the match was.
+    pub path: Option<String>,
     /// Pattern and substitution.
     pub uri_regex: Option<(super::Pattern, String)>,
     /// New authority.
@@ -173,12 +209,17 @@ pub struct Rewrite {
 pub struct Redirect {
     /// New path (whole), else the request's.
     pub uri: Option<String>,
+    /// New prefix where the match was by prefix, and `uri` says nothing.
+    pub prefix: Option<String>,
     /// New authority.
     pub authority: Option<String>,
     /// New scheme.
     pub scheme: Option<String>,
     /// New port.
     pub port: Option<u16>,
+    /// The port follows from the rest, as in the Gateway API: where `port` says nothing it is the new scheme's own, or
+    /// without a new scheme the one that was dialled; and it is left out where it is the scheme's own.
+    pub derive_port: bool,
     /// 301 by default; 302, 303, 307, 308.
     pub status: u16,
 }
@@ -194,6 +235,8 @@ pub struct RetryPolicy {
     pub retry_on: RetryOn,
     /// Base of the exponential back-off; 25 ms as in Envoy.
     pub backoff: Duration,
+    /// No retry comes sooner than this; 0 = at once where another endpoint may do better.
+    pub least_backoff: Duration,
 }
 
 /// `HTTPFaultInjection`.
@@ -259,6 +302,8 @@ pub struct Cors {
     pub max_age: Option<Duration>,
     /// Credentials.
     pub allow_credentials: Option<bool>,
+    /// Preflights of other origins are answered too, without leave; else they are forwarded.
+    pub answers_others: bool,
 }
 
 /// A rule for opaque connections (`TCPRoute`).

@@ -111,6 +111,9 @@ pub fn volumes() -> Vec<Value> {
     ]
 }
 
+/// Linkerd's series beside Istio's.
+const LINKERD_METRICS: &str = "LENO_LINKERD_METRICS";
+
 fn environment(settings: &InjectSettings, sidecar: &Sidecar, probes: &AppProbes) -> Vec<Value> {
     let field = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
     // Kubernetes expands `$(NAME)` in values, and takes `$$` for `$`.
@@ -149,6 +152,11 @@ fn environment(settings: &InjectSettings, sidecar: &Sidecar, probes: &AppProbes)
         env.push(plain("LENO_SOCKET_MARK", &mark.to_string()));
     }
     env.extend(settings.env.iter().map(|(name, value)| plain(name, value)));
+    if let Some(on) = sidecar.linkerd_metrics {
+        // The pod goes before the installation.
+        env.retain(|e| e["name"] != LINKERD_METRICS);
+        env.push(plain(LINKERD_METRICS, if on { "true" } else { "false" }));
+    }
     env
 }
 

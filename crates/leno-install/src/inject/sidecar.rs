@@ -6,7 +6,7 @@ use leno_config::quantity::milli_quantity;
 
 use super::annotations::{Reader, duration, log_filter, port_range};
 use super::settings::Resources;
-use super::{CERT_TTL_ANNOTATION, InjectSettings};
+use super::{CERT_TTL_ANNOTATION, InjectSettings, LINKERD_METRICS_ANNOTATION};
 
 /// The sidecar that a pod gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Sidecar {
     pub rewrite_probes: bool,
     /// Prometheus is pointed at the proxy where the pod does not say.
     pub prometheus: bool,
+    /// Linkerd's series are shown beside Istio's; `None` where the pod does not say.
+    pub linkerd_metrics: Option<bool>,
 }
 
 impl Sidecar {
@@ -79,6 +81,7 @@ impl Sidecar {
             rewrite_probes: reader
                 .flag(&["sidecar.istio.io/rewriteAppHTTPProbers"])
                 .unwrap_or(settings.rewrite_app_probes),
+            linkerd_metrics: reader.flag(&[LINKERD_METRICS_ANNOTATION]),
             prometheus: reader.flag(&["prometheus.istio.io/merge-metrics"]).unwrap_or(settings.prometheus_annotations),
         }
     }

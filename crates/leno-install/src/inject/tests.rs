@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::undo::{UninjectOutcome, uninject};
-use super::{InjectOutcome, InjectSettings, NamespaceMeta, documents, inject};
+use super::{InjectOutcome, InjectSettings, NamespaceMeta, PROXY_CONTAINER, documents, inject};
 
 mod property;
 
@@ -116,6 +116,42 @@ fn annotations_that_are_not_honoured_are_named() {
             "annotation sidecar.istio.io/interceptionMode is not honoured",
         ]
     );
+}
+
+#[test]
+fn an_application_with_metrics_is_scraped_by_way_of_the_proxy_and_back() {
+    let on = namespace(&[("istio-injection", "enabled")], &[]);
+    let said = json!({"prometheus.io/scrape": "true", "prometheus.io/port": "9090"});
+    let mut p = pod(&json!({}), &said);
+    let before = p.clone();
+    outcome(&mut p, &on);
+    let annotations = &p["metadata"]["annotations"];
+    assert_eq!(annotations["prometheus.io/port"], "15020");
+    assert_eq!(annotations["prometheus.io/path"], "/stats/prometheus");
+    let told = env_of(&p, "ISTIO_PROMETHEUS_ANNOTATIONS").expect("the proxy is told");
+    assert_eq!(told, r#"{"scrape":"true","port":"9090"}"#);
+    assert_eq!(uninject(&mut p), UninjectOutcome::Removed);
+    assert_eq!(p, before);
+
+    let mut silent = pod(&json!({}), &json!({"prometheus.io/scrape": "false"}));
+    outcome(&mut silent, &on);
+    assert_eq!(silent["metadata"]["annotations"]["prometheus.io/scrape"], "false", "it does not want to be scraped");
+    assert_eq!(env_of(&silent, "ISTIO_PROMETHEUS_ANNOTATIONS"), None);
+}
+
+#[test]
+fn linkerds_series_are_asked_for_by_pod() {
+    let on = namespace(&[("istio-injection", "enabled")], &[]);
+    let mut p = pod(&json!({}), &json!({"proxy.leno.dev/linkerd-metrics": "true"}));
+    outcome(&mut p, &on);
+    assert_eq!(env_of(&p, "LENO_LINKERD_METRICS").as_deref(), Some("true"));
+}
+
+/// A variable of the proxy's environment.
+fn env_of(pod: &Value, name: &str) -> Option<String> {
+    let containers = ["initContainers", "containers"].iter().filter_map(|list| pod["spec"][list].as_array()).flatten();
+    let mut env = containers.filter(|c| c["name"] == PROXY_CONTAINER).filter_map(|c| c["env"].as_array()).flatten();
+    env.find(|e| e["name"] == name).and_then(|e| e["value"].as_str()).map(str::to_owned)
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::status::{Made, Status};
-use super::{PROXY_CONTAINER, STATUS_ANNOTATION, probes};
+use super::{PROXY_CONTAINER, STATUS_ANNOTATION, probes, scrape};
 
 /// What became of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,9 +22,10 @@ pub fn uninject(pod: &mut Value) -> UninjectOutcome {
     let Some(status) = Status::read(text) else {
         return UninjectOutcome::Skipped("its sidecar was injected by another mesh".into());
     };
-    if let Some(originals) = originals(pod) {
+    if let Some(originals) = told(pod, probes::ENV) {
         probes::restore(pod, &originals);
     }
+    let scraped = told(pod, scrape::ENV);
     if let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) {
         remove(spec, "initContainers", &status.init_containers, status.made.contains(&Made::InitContainers));
         remove(spec, "containers", &status.containers, false);
@@ -35,6 +36,9 @@ pub fn uninject(pod: &mut Value) -> UninjectOutcome {
     let Some(root) = pod.as_object_mut() else { return UninjectOutcome::Removed };
     if let Some(metadata) = root.get_mut("metadata").and_then(Value::as_object_mut) {
         forget(metadata, "labels", status.labels.iter(), status.made.contains(&Made::Labels));
+        if let (Some(said), Some(map)) = (scraped, metadata.get_mut("annotations").and_then(Value::as_object_mut)) {
+            scrape::restore(map, &said);
+        }
         let annotations = status.annotations.iter().map(String::as_str).chain([STATUS_ANNOTATION]);
         forget(metadata, "annotations", annotations, status.made.contains(&Made::Annotations));
         if metadata.is_empty() && status.made.contains(&Made::Metadata) {
@@ -44,12 +48,12 @@ pub fn uninject(pod: &mut Value) -> UninjectOutcome {
     UninjectOutcome::Removed
 }
 
-/// The probes that the proxy was told.
-fn originals(pod: &Value) -> Option<Map<String, Value>> {
+/// What the proxy was told of the pod as it was.
+fn told(pod: &Value, name: &str) -> Option<Map<String, Value>> {
     let lists = ["initContainers", "containers"];
     let mut all = lists.iter().filter_map(|list| pod["spec"][list].as_array()).flatten();
     let proxy = all.find(|c| c["name"].as_str() == Some(PROXY_CONTAINER))?;
-    let env = proxy["env"].as_array()?.iter().find(|e| e["name"].as_str() == Some(probes::ENV))?;
+    let env = proxy["env"].as_array()?.iter().find(|e| e["name"].as_str() == Some(name))?;
     // Written for Kubernetes, which takes `$$` for `$`.
     serde_json::from_str(&env["value"].as_str()?.replace("$$", "$")).ok()
 }

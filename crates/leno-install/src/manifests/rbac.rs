@@ -65,22 +65,24 @@ fn cluster_rules(values: &Values) -> Value {
 }
 
 fn rules(values: &Values) -> Value {
-    let lease = revisioned("leno-control-leader", &values.revision);
+    let leases = [revisioned("leno-control-leader", &values.revision), "leno-control-mesh".to_owned()];
     json!([
         named("", "configmaps", &[revisioned(CONFIG_MAP, &values.revision)], READ),
         named("", "secrets", &["cacerts".into(), "leno-ca-secret".into()], READ),
         // `create` cannot be limited by name.
         rule("", &["secrets"], &["create"]),
         rule("coordination.k8s.io", &["leases"], &["create"]),
-        named("coordination.k8s.io", "leases", &[lease], &["get", "update"]),
+        named("coordination.k8s.io", "leases", &leases, &["get", "update"]),
     ])
 }
 
 const READ: &[&str] = &["get", "list", "watch"];
 
-/// Kinds that the control plane follows and writes a status to.
+/// Kinds that the control plane follows and writes a status to, in the order in which the chart has them.
 const CONFIG: &[(&str, &[&str])] = &[
+    ("gateway.networking.k8s.io", &["httproutes", "grpcroutes"]),
     ("networking.istio.io", &["virtualservices", "destinationrules"]),
     ("security.istio.io", &["peerauthentications", "authorizationpolicies"]),
     ("split.smi-spec.io", &["trafficsplits"]),
+    ("telemetry.istio.io", &["telemetries"]),
 ];

@@ -1,8 +1,11 @@
 //! leno-viz.
 
+use leno_core::id::SpiffeId;
+use leno_core::names::{TOKEN_AUDIENCE, VIZ_ACCOUNT, port};
 use serde_json::{Value, json};
 
 use super::{CONTROL, VIZ, container_security, image, labels, place, pod_security, pull_policy, revisioned};
+use crate::inject::ROOT_CONFIG_MAP;
 use crate::values::Values;
 
 /// Its objects. Who the proxies are it asks the control plane; on the API server it may read the objects that the dashboard shows
@@ -10,7 +13,7 @@ use crate::values::Values;
 #[must_use]
 pub fn viz(values: &Values) -> Vec<Value> {
     let [role, binding] = rights(values);
-    vec![account(values), role, binding, service(values), deployment(values)]
+    vec![account(values), role, binding, service(values), replicas(values), deployment(values)]
 }
 
 /// What the dashboard's configuration page reads: no Secret, no `ConfigMap`, and no verb but these.
@@ -63,6 +66,25 @@ fn service(values: &Values) -> Value {
     })
 }
 
+/// Whose name has the addresses of all replicas of the control plane, of every revision: each knows its own sidecars only.
+fn replicas(values: &Values) -> Value {
+    let mut metadata = metadata(values);
+    metadata["name"] = json!(REPLICAS);
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": {
+            "clusterIP": "None",
+            "selector": {"app": CONTROL},
+            "ports": [{
+                "name": "http-monitoring", "port": port::CONTROL_MONITORING,
+                "targetPort": port::CONTROL_MONITORING, "protocol": "TCP",
+            }],
+        },
+    })
+}
+
 fn deployment(values: &Values) -> Value {
     let mut labels = metadata(values)["labels"].clone();
     labels["app.kubernetes.io/version"] = json!(values.tag);
@@ -71,6 +93,7 @@ fn deployment(values: &Values) -> Value {
         "serviceAccountName": VIZ,
         "securityContext": pod_security(),
         "containers": [container(values)],
+        "volumes": volumes(),
     });
     place(&mut spec, values, &values.viz.node_selector, &values.viz.tolerations);
     json!({
@@ -94,6 +117,9 @@ fn container(values: &Values) -> Value {
         "command": ["/leno-viz"],
         "args": [
             format!("--control=http://{control}.{}.svc:15014", values.namespace),
+            format!("--replicas={REPLICAS}.{}.svc:15014", values.namespace),
+            format!("--authority={control}.{}.svc:15012", values.namespace),
+            format!("--identity={}", SpiffeId::new(&values.trust_domain, &values.namespace, VIZ_ACCOUNT)),
             "--kubernetes".to_owned(),
             format!("--window={}", values.viz.window),
             format!("--log={}", values.viz.log_level),
@@ -101,13 +127,30 @@ fn container(values: &Values) -> Value {
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "readinessProbe": {"httpGet": {"path": "/healthz/ready", "port": "http"}, "periodSeconds": 5, "timeoutSeconds": 3},
         "resources": values.viz.resources,
+        "volumeMounts": [
+            {"name": TOKEN, "mountPath": "/var/run/secrets/tokens", "readOnly": true},
+            {"name": ROOTS, "mountPath": "/var/run/secrets/istio", "readOnly": true},
+        ],
         "securityContext": container_security(),
     });
     pull_policy(&mut container, values);
     container
 }
 
+/// Its token for the control plane's authority, as a sidecar has one, and the mesh's roots.
+fn volumes() -> Value {
+    json!([
+        {"name": TOKEN, "projected": {"sources": [{"serviceAccountToken": {
+            "audience": TOKEN_AUDIENCE, "expirationSeconds": 3600, "path": "istio-token",
+        }}]}},
+        {"name": ROOTS, "configMap": {"name": ROOT_CONFIG_MAP, "optional": true}},
+    ])
+}
+
 const PORT: u16 = 8084;
+const REPLICAS: &str = "leno-viz-control";
+const TOKEN: &str = "istio-token";
+const ROOTS: &str = "istiod-ca-cert";
 
 /// By API group; a test of leno-viz compares this with what it lists.
 const READS: &[(&str, &[&str])] = &[

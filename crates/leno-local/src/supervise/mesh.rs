@@ -23,7 +23,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::publish::Publisher;
 use super::system::{Order, Program, System};
-use super::{pods, status};
+use super::{pods, status, viz};
 use crate::dns::server::Names;
 use crate::launch::find_program;
 use crate::net::alloc::{Pool, ServiceAddresses};
@@ -288,6 +288,7 @@ impl Mesh {
         if let Some(file) = find_program("leno-viz") {
             let control = format!("http://127.0.0.1:{}", port::CONTROL_MONITORING);
             let mut args = vec!["--step".to_owned(), "1s".into(), "--control".into(), control];
+            args.extend(viz::start(&self.machine));
             // Of an object that is in both, the first says more.
             args.extend(
                 [self.state.applied(), self.state.config()].map(|folder| format!("--objects={}", text(folder))),

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use http::{Method, Response, StatusCode, header};
+use leno_core::merge::telemetry::reporting;
 use serde_json::{Value, json};
 
 use super::body::Body;
@@ -12,10 +13,10 @@ use crate::App;
 use crate::discovery::Lookup;
 use crate::probe;
 use crate::telemetry::time::Utc;
-use crate::telemetry::{self, resident_bytes};
+use crate::telemetry::{Exposition, resident_bytes};
 
 /// 15000, on loopback.
-pub(super) fn admin(app: &App, ask: &Ask) -> Response<Body> {
+pub(super) async fn admin(app: &App, ask: &Ask) -> Response<Body> {
     match (ask.path.as_str(), &ask.method) {
         ("/" | "/help", &Method::GET | &Method::HEAD) => text(StatusCode::OK, HELP),
         ("/quitquitquit", &Method::POST) => quit(app),
@@ -28,9 +29,11 @@ pub(super) fn admin(app: &App, ask: &Ask) -> Response<Body> {
             "/certs" => as_json(&certs(app)),
             "/clusters" if ask.query("format") == Some("json") => as_json(&clusters::json(app)),
             "/clusters" => text(StatusCode::OK, clusters::text(app)),
-            "/stats" | "/stats/prometheus" => stats(app),
+            "/stats" | "/stats/prometheus" => stats(app, ask),
             "/samples" => samples(app),
             "/leno/v1/tap" => tap(app, ask),
+            "/leno/v1/failures" => as_json(&serde_json::to_value(app.telemetry.failures()).unwrap_or_default()),
+            "/leno/v1/why" => why(app, ask).await,
             "/logging" => text(StatusCode::OK, format!("active loggers:\n  {}\n", app.log.get())),
             "/ready" => ready(app),
             "/server_info" => as_json(&server_info(app)),
@@ -53,9 +56,16 @@ pub(super) async fn status(app: &App, ask: &Ask) -> Response<Body> {
         }
         ("/quitquitquit", _) => only("POST"),
         ("/healthz/ready", &Method::GET | &Method::HEAD) => ready(app),
-        ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => stats(app),
+        ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => merged(app, ask).await,
         ("/leno/v1/samples", &Method::GET | &Method::HEAD) => samples(app),
         ("/leno/v1/state", &Method::GET | &Method::HEAD) => as_json(&short_state(app)),
+        ("/leno/v1/tap", &Method::GET | &Method::HEAD) if ask.caller.as_ref() == Some(&app.settings.viz) => {
+            tap(app, ask)
+        }
+        ("/leno/v1/tap", &Method::GET | &Method::HEAD) => {
+            let who = ask.caller.as_ref().map_or_else(|| "nobody by mutual TLS".to_owned(), ToString::to_string);
+            text(StatusCode::FORBIDDEN, format!("only {} may tap here, and you are {who}\n", app.settings.viz))
+        }
         (_, &Method::GET | &Method::HEAD) => not_found(),
         _ => only("GET"),
     }
@@ -90,7 +100,7 @@ pub(super) fn health(app: &App, ask: &Ask) -> Response<Body> {
 /// 15090.
 pub(super) fn metrics(app: &App, ask: &Ask) -> Response<Body> {
     match (ask.path.as_str(), &ask.method) {
-        ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => stats(app),
+        ("/stats/prometheus" | "/metrics", &Method::GET | &Method::HEAD) => stats(app, ask),
         (_, &Method::GET | &Method::HEAD) => not_found(),
         _ => only("GET"),
     }
@@ -143,14 +153,24 @@ fn ready(app: &App) -> Response<Body> {
     }
 }
 
-/// What ended since the number asked for. Only here, on loopback: paths are nobody else's business.
+/// What ended since the number asked for. Only on loopback and for leno-viz: paths are nobody else's business.
 fn tap(app: &App, ask: &Ask) -> Response<Body> {
     let from = match ask.query("from").map(str::parse) {
         None => None,
         Some(Ok(from)) => Some(from),
         Some(Err(_)) => return text(StatusCode::BAD_REQUEST, "from: a number, as `next` of the last answer\n"),
     };
-    as_json(&serde_json::to_value(app.telemetry.tap(from)).unwrap_or_default())
+    let taps = app.telemetry.tap(from, ask.query("headers") == Some("1"));
+    // Not for people, and much: without the layout of the other pages.
+    response(StatusCode::OK, JSON, Body::from(serde_json::to_vec(&taps).unwrap_or_default()))
+}
+
+/// What would become of a request. Only here, on loopback: policies are nobody else's business.
+async fn why(app: &App, ask: &Ask) -> Response<Body> {
+    match crate::why::answer(app, ask.query("asked"), ask.query("arriving")).await {
+        Ok(value) => as_json(&value),
+        Err(problem) => text(StatusCode::BAD_REQUEST, problem),
+    }
 }
 
 fn server_info(app: &App) -> Value {
@@ -215,6 +235,7 @@ fn config_dump(app: &App) -> Value {
             "policies": own.policies,
             "rootPolicies": own.root_policies,
             "mesh": own.mesh,
+            "reporting": reporting(&[&*own.policies, &*own.root_policies], &own.viewer, &own.mesh),
         },
         "addresses": addresses,
         "services": services,
@@ -286,9 +307,34 @@ fn short_state(app: &App) -> Value {
     json!({ "certificate": certificate, "problem": app.identity.problem(), "ejected": clusters::ejected(app) })
 }
 
+/// The proxy's metrics and the application's own. The latter are fetched first, so that a scraper is told in the same
+/// breath whether they are there.
+async fn merged(app: &App, ask: &Ask) -> Response<Body> {
+    let (Some(own), Some(pod)) = (&app.settings.app_metrics, app.settings.instance_ips.first()) else {
+        return stats(app, ask);
+    };
+    let (up, text) = match own.fetch(*pod, app.settings.socket_mark).await {
+        Ok(text) => (1, text),
+        Err(why) => {
+            tracing::debug!("the application's metrics are not there: {why}");
+            (0, String::new())
+        }
+    };
+    let state = format!(
+        "# HELP leno_app_metrics_up Whether the application's own metrics were fetched.\n\
+         # TYPE leno_app_metrics_up gauge\nleno_app_metrics_up {up}\n"
+    );
+    // One text can have one form only, and both may name families of the process: the application's are shown here, the
+    // proxy's on 15090.
+    let proxy = app.telemetry.exposition_beside(Exposition::Text);
+    let pieces = proxy.chain([state, text]);
+    response(StatusCode::OK, Exposition::Text.content_type(), Body::Pieces(Box::new(pieces)))
+}
+
 /// Made as it is sent: it may be long, and the data path shares the thread.
-fn stats(app: &App) -> Response<Body> {
-    response(StatusCode::OK, telemetry::CONTENT_TYPE, Body::Pieces(Box::new(app.telemetry.exposition())))
+fn stats(app: &App, ask: &Ask) -> Response<Body> {
+    let form = Exposition::wanted(ask.accept.as_ref().and_then(|a| a.to_str().ok()).unwrap_or_default());
+    response(StatusCode::OK, form.content_type(), Body::Pieces(Box::new(app.telemetry.exposition(form))))
 }
 
 fn samples(app: &App) -> Response<Body> {
@@ -345,7 +391,9 @@ admin of leno-proxy
   /clusters          endpoints of the services in use (?format=json)
   /config_dump       everything this proxy decides by
   /help              this
-  /leno/v1/tap       requests as they end; ?from=N with `next` of the last answer
+  /leno/v1/failures  requests and connections that failed lately
+  /leno/v1/tap       requests as they end; ?from=N with `next` of the last answer, &headers=1 with headers
+  /leno/v1/why       what would become of a request: ?asked= or ?arriving=, as `leno why` asks
   /logging           the log's filter; POST ?level=debug or ?level=info,leno_proxy=debug changes it
   /memory            resident memory
   /quitquitquit      POST: drain and end

@@ -5,21 +5,33 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use leno_core::id::SpiffeId;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::body::Body;
 use crate::App;
+use crate::detect::Prefixed;
+use crate::tls;
 
 /// Connections to one port at a time; more wait to be accepted. A scraper or a probe needs one.
 const CONNECTIONS: usize = 64;
 /// A client that sends no request for so long is cut, so that idle ones cannot take all connections.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What is read at a time.
+const BUFFER: usize = 16 * 1024;
+/// Questions at a time on one connection.
+const STREAMS: u32 = 16;
+/// First byte of a TLS handshake record.
+const HANDSHAKE: u8 = 22;
 
 /// What a page needs of a request.
 #[derive(Debug)]
@@ -30,6 +42,10 @@ pub(super) struct Ask {
     pub(super) peer: SocketAddr,
     /// `User-Agent`.
     pub(super) agent: Option<HeaderValue>,
+    /// Who asks, where it proved that by mutual TLS.
+    pub(super) caller: Option<SpiffeId>,
+    /// `Accept`.
+    pub(super) accept: Option<HeaderValue>,
 }
 
 impl Ask {
@@ -39,11 +55,20 @@ impl Ask {
     }
 }
 
+/// Whether a port also takes the mesh's mutual TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// Plain HTTP.
+    Plain,
+    /// Either: the first byte tells.
+    Both,
+}
+
 /// Accepts until the process ends.
-pub(super) async fn run<P, F>(listener: TcpListener, app: Arc<App>, page: P)
+pub(super) async fn run<P, F>(listener: TcpListener, takes: Takes, app: Arc<App>, page: P)
 where
     P: Fn(Arc<App>, Ask) -> F + Copy + Send + 'static,
-    F: Future<Output = Response<Body>> + Send,
+    F: Future<Output = Response<Body>> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
@@ -52,7 +77,10 @@ where
             Ok((stream, peer)) => {
                 let app = Arc::clone(&app);
                 tokio::spawn(async move {
-                    serve(stream, peer, app, page).await;
+                    match takes {
+                        Takes::Both if begins_tls(&stream).await => secured(stream, peer, app, page).await,
+                        _ => serve(stream, (peer, None), app, page).await,
+                    }
                     drop(place);
                 });
             }
@@ -65,11 +93,35 @@ where
     }
 }
 
-async fn serve<P, F>(stream: TcpStream, peer: SocketAddr, app: Arc<App>, page: P)
+/// Whether a client's first byte is that of a TLS handshake. It is left for who reads on.
+async fn begins_tls(stream: &TcpStream) -> bool {
+    let mut first = [0];
+    let read = tokio::time::timeout(PATIENCE, stream.peek(&mut first)).await;
+    matches!(read, Ok(Ok(1))) && first[0] == HANDSHAKE
+}
+
+async fn secured<P, F>(stream: TcpStream, peer: SocketAddr, app: Arc<App>, page: P)
 where
     P: Fn(Arc<App>, Ask) -> F + Copy + Send + 'static,
-    F: Future<Output = Response<Body>> + Send,
+    F: Future<Output = Response<Body>> + Send + 'static,
 {
+    let Some(config) = app.identity.server_tls() else {
+        tracing::debug!(%peer, "TLS on an admin port before there is a certificate");
+        return;
+    };
+    match tls::accept(config, Prefixed::new(Bytes::new(), stream)).await {
+        Ok((stream, caller)) => serve(stream, (peer, Some(caller.id)), app, page).await,
+        Err(why) => tracing::debug!(%peer, "TLS on an admin port: {why}"),
+    }
+}
+
+async fn serve<S, P, F>(stream: S, (peer, caller): (SocketAddr, Option<SpiffeId>), app: Arc<App>, page: P)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    P: Fn(Arc<App>, Ask) -> F + Copy + Send + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let secured = caller.is_some();
     let answer = service_fn(move |request: Request<Incoming>| {
         let ask = Ask {
             method: request.method().clone(),
@@ -77,6 +129,8 @@ where
             query: request.uri().query().unwrap_or_default().to_owned(),
             peer,
             agent: request.headers().get(header::USER_AGENT).cloned(),
+            caller: caller.clone(),
+            accept: request.headers().get(header::ACCEPT).cloned(),
         };
         let headless = ask.method == Method::HEAD;
         let page = page(Arc::clone(&app), ask);
@@ -88,12 +142,21 @@ where
             Ok::<_, Infallible>(response)
         }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .max_buf_size(16 * 1024)
-        .serve_connection(TokioIo::new(stream), answer);
-    if let Err(e) = connection.await {
+    let done = if secured {
+        // A sidecar multiplexes what its pod asks, so it may come by HTTP/2.
+        let mut both = auto::Builder::new(TokioExecutor::new());
+        both.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(BUFFER);
+        both.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
+        both.serve_connection(TokioIo::new(stream), answer).await.map_err(|e| e.to_string())
+    } else {
+        let plain = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
+            .max_buf_size(BUFFER)
+            .serve_connection(TokioIo::new(stream), answer);
+        plain.await.map_err(|e| e.to_string())
+    };
+    if let Err(e) = done {
         tracing::debug!(%peer, "an admin connection ended: {e}");
     }
 }

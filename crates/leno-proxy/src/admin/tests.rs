@@ -1,5 +1,7 @@
 //! The four servers over real sockets, with a mesh of literal objects.
 
+mod tap;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,6 +106,61 @@ async fn the_dashboard_hears_of_certificate_and_ejections() {
 }
 
 #[tokio::test]
+async fn a_request_is_imagined_by_what_the_proxy_knows_or_asks_for() {
+    use leno_core::why::{Arriving, Asked, Inbound, Spoken, Trace, to_hex};
+    let servers = Servers::start(identity()).await;
+    let asked = Asked {
+        method: "GET".to_owned(),
+        authority: "reviews".to_owned(),
+        path: "/".to_owned(),
+        headers: Vec::new(),
+        spoken: Spoken::Http1,
+        dialled: "10.96.0.20:80".parse().unwrap(),
+        client: IpAddr::from([127, 0, 0, 1]),
+        bypass: None,
+    };
+    // Nobody has asked for the service before.
+    let hex = to_hex(&serde_json::to_vec(&asked).unwrap());
+    let trace: Trace = serde_json::from_value(json(servers.admin, &format!("/leno/v1/why?asked={hex}")).await).unwrap();
+    assert_eq!(trace.stopped, None);
+    assert_eq!(trace.branches[0].candidates[0].pod, "reviews-1");
+    assert_eq!(trace.branches[0].service, Some(ServiceId::new("shop", "reviews")));
+    let arriving = Arriving {
+        peer: None,
+        sni: None,
+        spoken: Spoken::Http1,
+        client: IpAddr::from([10, 0, 0, 9]),
+        dialled: "127.0.0.1:8080".parse().unwrap(),
+        method: "GET".to_owned(),
+        authority: "web".to_owned(),
+        path: "/".to_owned(),
+        headers: Vec::new(),
+    };
+    let hex = to_hex(&serde_json::to_vec(&arriving).unwrap());
+    let inbound: Inbound =
+        serde_json::from_value(json(servers.admin, &format!("/leno/v1/why?arriving={hex}")).await).unwrap();
+    assert!(inbound.live && inbound.stopped.is_none() && inbound.steps.len() == 2, "{inbound:?}");
+    for bad in ["asked=zz", "asked=7b7d", "arriving=0", "asked=00&arriving=00", ""] {
+        assert_eq!(ask(servers.admin, "GET", &format!("/leno/v1/why?{bad}")).await.0, 400, "{bad}");
+    }
+    for port in [servers.status, servers.metrics, servers.health] {
+        assert_eq!(ask(port, "GET", "/leno/v1/why").await.0, 404, "on loopback only");
+        assert_eq!(ask(port, "GET", "/leno/v1/failures").await.0, 404, "on loopback only");
+    }
+}
+
+#[tokio::test]
+async fn what_failed_is_remembered() {
+    let servers = Servers::start(Identity::new()).await;
+    servers.app.telemetry.request(&RequestRecord::new(Direction::Outbound));
+    let failed = RequestRecord { reason: leno_core::Reason::RouteNotFound, ..RequestRecord::new(Direction::Outbound) };
+    servers.app.telemetry.request(&failed);
+    let all = json(servers.admin, "/leno/v1/failures").await;
+    assert_eq!(all["failures"].as_array().map(Vec::len), Some(1), "{all}");
+    assert_eq!(all["failures"][0]["reason"], "route_not_found");
+}
+
+#[tokio::test]
 async fn the_network_reads_and_changes_nothing() {
     let servers = Servers::start(Identity::new()).await;
     for port in [servers.metrics, servers.health, servers.status] {
@@ -121,7 +178,9 @@ async fn the_network_reads_and_changes_nothing() {
         path: "/quitquitquit".to_owned(),
         query: String::new(),
         peer: "10.244.0.9:5555".parse().unwrap(),
+        accept: None,
         agent: None,
+        caller: None,
     };
     assert_eq!(super::pages::status(&servers.app, &page).await.status(), 403, "only the pod itself may end its proxy");
 }
@@ -154,6 +213,8 @@ async fn help_lists_every_page() {
         let expected = match page {
             "/quitquitquit" => 405,
             "/ready" => 503,
+            // It wants a question.
+            "/leno/v1/why" => 400,
             _ => 200,
         };
         assert_eq!(status, expected, "{page}");

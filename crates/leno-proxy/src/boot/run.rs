@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use leno_core::merge::telemetry::reporting;
 use leno_kit::{LogHandle, drain, memory, signal, sock};
 use leno_xds::client::Node;
 use tokio::net::TcpListener;
@@ -15,7 +16,7 @@ use super::{App, Settings, own_workload};
 use crate::discovery::{self, Discovery, Own};
 use crate::drain::{Quit, Trigger};
 use crate::identity::{Identity, renew};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, otlp};
 use crate::{admin, inbound, outbound};
 
 /// Runs the proxy until it is told to end.
@@ -118,6 +119,9 @@ impl Bound {
         tokio::spawn(outbound::serve(outbound, app.clone()));
         tokio::spawn(inbound::serve(inbound, app.clone()));
         tokio::spawn(say_when_ready(app.clone()));
+        if let Some(pending) = app.telemetry.pending() {
+            tokio::spawn(otlp::export::run(pending, app.clone()));
+        }
 
         let why = tokio::select! {
             signal = end => signal,
@@ -129,6 +133,7 @@ impl Bound {
         } else {
             warn!("some connections were cut: they did not end within the drain time");
         }
+        let _ = tokio::time::timeout(FLUSH, app.telemetry.flush_exports()).await;
         app.telemetry.flush(FLUSH);
     }
 }
@@ -138,6 +143,9 @@ fn wire(settings: &Arc<Settings>, log: LogHandle) -> (Trigger, App) {
     let (trigger, drain) = drain::channel();
     let own = Own::new(own_workload(settings));
     let telemetry = Telemetry::new(Arc::clone(&own.workload));
+    if settings.linkerd_metrics {
+        telemetry.show_linkerd();
+    }
     let (discovery, commands) = Discovery::new(own, settings.instance_ips.clone());
     let identity = Identity::new();
     let connection = discovery::Connection {
@@ -182,7 +190,8 @@ async fn tell_telemetry(discovery: Discovery, telemetry: Telemetry) {
         let own = discovery.own();
         if told.replace(own.generation) != Some(own.generation) {
             telemetry.set_own(Arc::clone(&own.workload));
-            telemetry.configure(&own.mesh);
+            let policies = [&*own.policies, &*own.root_policies];
+            telemetry.configure(&own.mesh, &reporting(&policies, &own.viewer, &own.mesh));
         }
         if changes.changed().await.is_err() {
             return;
@@ -208,7 +217,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 const BLOCKING_THREADS: usize = 2;
 /// Callers learn by the control plane that this pod goes away; what they send until then is served.
 const LATECOMERS: Duration = Duration::from_millis(500);
-/// For the last lines of the access log.
+/// For the last lines of the access log, and for the last spans.
 const FLUSH: Duration = Duration::from_millis(200);
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use leno_kit::log::{self, Format};
 use leno_kit::settings::{BadSettings, Reader};
 
 use crate::probe::Probes;
+use crate::scrape::AppMetrics;
 
 /// Settings, checked.
 #[derive(Clone, Debug)]
@@ -27,6 +28,9 @@ pub struct Settings {
     pub trust_domain: String,
     /// `LENO_CONTROL_ADDRESS`, host and port of the control plane; `leno-control.leno-system.svc:15012`.
     pub control_address: String,
+    /// `LENO_VIZ_IDENTITY`, who alone may tap over the network; `leno-viz` in the control plane's namespace and the own
+    /// trust domain.
+    pub viz: SpiffeId,
     /// `LENO_TOKEN_FILE`; `/var/run/secrets/tokens/istio-token`.
     pub token_file: PathBuf,
     /// `LENO_ROOT_CERT_FILE`; `/var/run/secrets/istio/root-cert.pem`.
@@ -45,6 +49,10 @@ pub struct Settings {
     pub drain: Duration,
     /// `ISTIO_KUBE_APP_PROBERS`, the application's probes, which the node asks the proxy for; none.
     pub app_probes: Probes,
+    /// `ISTIO_PROMETHEUS_ANNOTATIONS`, where the application shows its own metrics; none.
+    pub app_metrics: Option<AppMetrics>,
+    /// `LENO_LINKERD_METRICS`, whether Linkerd's series are shown beside Istio's; `false`.
+    pub linkerd_metrics: bool,
     /// `LENO_OPAQUE_PORTS`, ports of the application (numbers, `LOW-HIGH`) whose bytes are not looked into; none.
     pub opaque_ports: Vec<RangeInclusive<u16>>,
     /// Ports it listens on: Istio's, which interception, probes and scrapers know.
@@ -131,13 +139,16 @@ impl Settings {
         if cert_ttl < Duration::from_secs(1) {
             r.problem("LENO_CERT_TTL", "must be at least 1s");
         }
+        let trust_domain = r.text("TRUST_DOMAIN").unwrap_or_else(|| "cluster.local".to_owned());
+        let control_address = control_address(r);
         Self {
+            viz: viz(r, &trust_domain, &control_address),
             pod_name: r.required("POD_NAME"),
             pod_namespace: r.required("POD_NAMESPACE"),
             instance_ips: instance_ips(r),
             service_account: r.text("SERVICE_ACCOUNT").unwrap_or_else(|| "default".to_owned()),
-            trust_domain: r.text("TRUST_DOMAIN").unwrap_or_else(|| "cluster.local".to_owned()),
-            control_address: control_address(r),
+            trust_domain,
+            control_address,
             token_file: path(r, "LENO_TOKEN_FILE", "/var/run/secrets/tokens/istio-token"),
             root_cert_file: path(r, "LENO_ROOT_CERT_FILE", "/var/run/secrets/istio/root-cert.pem"),
             cert_ttl,
@@ -147,6 +158,8 @@ impl Settings {
             socket_mark: r.parsed("LENO_SOCKET_MARK"),
             drain: r.duration("LENO_DRAIN").unwrap_or(Duration::from_secs(5)),
             app_probes: app_probes(r),
+            app_metrics: app_metrics(r),
+            linkerd_metrics: r.parsed("LENO_LINKERD_METRICS").unwrap_or(false),
             opaque_ports: opaque_ports(r),
             ports: ports(r),
         }
@@ -175,6 +188,14 @@ fn control_address(r: &mut Reader<'_>) -> String {
     address
 }
 
+/// The control plane's service is `NAME.NAMESPACE.svc…`; where its address is of another form, it is in `leno-system`.
+fn viz(r: &mut Reader<'_>, trust_domain: &str, control_address: &str) -> SpiffeId {
+    let host = control_address.rsplit_once(':').map_or(control_address, |(host, _)| host);
+    let mut labels = host.split('.').skip(1);
+    let namespace = labels.next().filter(|_| labels.next() == Some("svc")).unwrap_or(names::SYSTEM_NAMESPACE);
+    r.parsed("LENO_VIZ_IDENTITY").unwrap_or_else(|| SpiffeId::new(trust_domain, namespace, names::VIZ_ACCOUNT))
+}
+
 fn app_probes(r: &mut Reader<'_>) -> Probes {
     const NAME: &str = "ISTIO_KUBE_APP_PROBERS";
     let read = r.text(NAME).map(|text| Probes::read(&text));
@@ -184,6 +205,15 @@ fn app_probes(r: &mut Reader<'_>) -> Probes {
             None
         })
         .unwrap_or_default()
+}
+
+fn app_metrics(r: &mut Reader<'_>) -> Option<AppMetrics> {
+    const NAME: &str = "ISTIO_PROMETHEUS_ANNOTATIONS";
+    AppMetrics::read(&r.text(NAME)?).unwrap_or_else(|e| {
+        // A wrong annotation must not keep the pod from starting.
+        tracing::warn!("the application's metrics are not fetched: {NAME}: {e}");
+        None
+    })
 }
 
 fn opaque_ports(r: &mut Reader<'_>) -> Vec<RangeInclusive<u16>> {

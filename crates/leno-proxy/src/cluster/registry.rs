@@ -94,6 +94,12 @@ impl Clusters {
         })
     }
 
+    /// A cluster, if it is in use.
+    #[must_use]
+    pub fn existing(&self, key: &ClusterKey) -> Option<Arc<Cluster>> {
+        self.known(key)
+    }
+
     /// All of them, for the admin server.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Cluster>> {

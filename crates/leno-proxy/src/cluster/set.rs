@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leno_core::decide::balance::{self, HashRing, RoundRobin};
-use leno_core::merge;
-use leno_core::model::traffic::{Balancer, ClientTls, ClientTlsMode, HashKey, OutlierDetection, Subset};
-use leno_core::model::{Protocol, Workload, selects};
+use leno_core::decide::cluster::{self, Proof};
+use leno_core::model::traffic::{Balancer, ClientTls, HashKey, OutlierDetection, Subset};
+use leno_core::model::{Protocol, Workload};
 use leno_identity::Expected;
 use rustls_pki_types::ServerName;
 
@@ -78,16 +78,12 @@ impl EndpointSet {
     #[must_use]
     pub fn of_service(key: &ClusterKey, view: &ServiceView, old: &Self, own: &[IpAddr], now: Duration) -> Self {
         let ClusterKey::Service { id, subset, port } = key else { return Self::unknown() };
-        let declared = view.service.port(*port);
-        let rule = view.rule.as_deref();
-        let named = subset.as_ref().map(|name| rule.and_then(|r| r.subsets.iter().find(|s| s.name == *name)));
-        let exists = declared.is_some() && !matches!(named, Some(None));
-        let chosen = named.flatten();
-        let policy = merge::traffic_policy(rule, chosen, *port);
+        let cluster::Plan { exists, protocol, subset: chosen, policy } =
+            cluster::plan(&view.service, view.rule.as_deref(), subset.as_deref(), *port);
         let mut set = Self {
             generation: view.generation,
             exists,
-            protocol: declared.map_or(Protocol::Auto, |p| p.protocol),
+            protocol,
             limits: Limits::of(policy.pool.as_ref()),
             outlier: policy.outlier.clone(),
             balancer: policy.balancer.clone().unwrap_or_default(),
@@ -117,12 +113,7 @@ impl EndpointSet {
         now: Duration,
     ) {
         let known: HashMap<SocketAddr, &Arc<Endpoint>> = old.all.iter().map(|e| (e.addr, e)).collect();
-        for endpoint in &view.endpoints.endpoints {
-            let Some(target) = endpoint.target_port(port) else { continue };
-            if subset.is_some_and(|s| !selects(&s.labels, &endpoint.workload.labels)) {
-                continue;
-            }
-            let addr = SocketAddr::new(endpoint.ip, target);
+        for (addr, endpoint) in cluster::members(&view.endpoints, subset, port) {
             let security = security(&endpoint.workload, addr);
             let kept = known.get(&addr).filter(|e| e.is_same(&endpoint.workload, &security));
             let shared = kept.map_or_else(
@@ -181,19 +172,14 @@ impl EndpointSet {
 /// How to be sure of an endpoint: the mesh's mutual TLS wherever it is meshed, unless a rule says otherwise.
 #[must_use]
 pub(super) fn security(workload: &Workload, port: u16, tls: Option<&ClientTls>, sni: &ServerName<'static>) -> Security {
-    let wanted = tls.map_or_else(|| workload.accepts_mtls(port), |t| t.mode == ClientTlsMode::IstioMutual);
-    let own_name = tls.and_then(|t| t.sni.clone()).and_then(|s| ServerName::try_from(s).ok());
-    if !wanted {
-        return Security::Plain;
-    }
-    let sni = own_name.unwrap_or_else(|| sni.clone());
-    let names = tls.map(|t| t.subject_alt_names.as_slice()).unwrap_or_default();
-    let expected = match (&workload.identity, names) {
-        (Some(id), []) => Expected::AnyOf(vec![id.clone()]),
-        // Mutual TLS asked for by a rule, towards a pod without an identity: nobody can be right.
-        (None, []) => Expected::AnyOf(Vec::new()),
-        (_, names) => Expected::Names(names.to_vec()),
+    let expected = match cluster::proof(workload, port, tls) {
+        Proof::Plain => return Security::Plain,
+        Proof::Identity(id) => Expected::AnyOf(vec![id.clone()]),
+        Proof::Nobody => Expected::AnyOf(Vec::new()),
+        Proof::Names(names) => Expected::Names(names.to_vec()),
     };
+    let own_name = tls.and_then(|t| t.sni.clone()).and_then(|s| ServerName::try_from(s).ok());
+    let sni = own_name.unwrap_or_else(|| sni.clone());
     Security::Mutual { expected, sni }
 }
 

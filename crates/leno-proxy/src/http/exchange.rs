@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use leno_core::Reason;
 use leno_core::id::Direction;
@@ -18,7 +19,7 @@ use super::heads;
 use super::replay;
 use crate::cluster::Permit;
 use crate::cluster::endpoint::Busy;
-use crate::telemetry::{ReqProtocol, RequestRecord, Telemetry};
+use crate::telemetry::{Headers, ReqProtocol, RequestRecord, Telemetry};
 
 /// One request from its head to the end of its answer.
 #[derive(Debug)]
@@ -66,6 +67,11 @@ impl Exchange {
         })
     }
 
+    /// Notes its place in a trace, tells the next hop of it, and keeps the headers that reports ask for.
+    pub fn trace(&mut self, headers: &mut HeaderMap) {
+        self.telemetry.begin(&mut self.record, headers);
+    }
+
     /// When its head arrived.
     #[must_use]
     pub const fn started(&self) -> Instant {
@@ -85,6 +91,14 @@ impl Exchange {
     /// Keeps an endpoint counted as busy until the end.
     pub fn hold_busy(&mut self, busy: Busy) {
         self.held.push(Held::Busy(busy));
+    }
+
+    /// Notes the request's headers, if somebody watches them.
+    pub fn note_headers(&mut self, headers: &HeaderMap) {
+        if self.telemetry.wants_headers() {
+            let request = heads::shown(headers);
+            self.record.watched = Some(Box::new(Headers { request, ..Headers::default() }));
+        }
     }
 
     /// Adds words for the log.
@@ -146,6 +160,10 @@ impl Exchange {
     pub fn answer(mut self: Box<Self>, response: Response) -> Response {
         let (parts, body) = response.into_parts();
         self.record.status = parts.status.as_u16();
+        if let Some(headers) = &mut self.record.watched {
+            headers.response = heads::shown(&parts.headers);
+        }
+        self.telemetry.answered(&mut self.record, &parts.headers);
         if self.is_grpc()
             && let Some(status) = heads::grpc_status(&parts.headers)
         {

@@ -4,6 +4,7 @@
 //! channel, no second task and no wake-up between the two sides.
 
 pub mod client;
+mod outgoing;
 mod server;
 mod wire;
 

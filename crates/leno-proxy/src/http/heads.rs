@@ -6,6 +6,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, TE, UPGRADE, USER_AGE
 use http::{HeaderMap, HeaderName, HeaderValue};
 use leno_core::decide::route::HeaderLookup;
 use leno_core::model::route::HeaderEdit;
+use leno_core::tap;
 
 use super::body::Head;
 
@@ -45,6 +46,14 @@ impl HeaderLookup for Lookup<'_> {
         }
         self.map.get(name).and_then(|v| v.to_str().ok())
     }
+}
+
+/// Headers as a person who watches may see them.
+#[must_use]
+pub fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
+    let value = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let shown = headers.iter().take(tap::MOST_HEADERS);
+    shown.map(|(name, v)| (name.as_str().to_owned(), tap::masked(name.as_str(), &value(v)))).collect()
 }
 
 /// `Host` or `:authority`, empty where the client named none.

@@ -36,6 +36,7 @@ async fn outbound_phases(
     tunnel: bool,
 ) -> Result<forward::Forwarded, Reply> {
     facts::read(exchange, &mut head, from.downstream());
+    exchange.trace(&mut head.headers);
     let mut chosen = route::choose(from, exchange, &head).await?;
     direct::preflight(&chosen, &head)?;
     fault::inject(&chosen, exchange).await?;
@@ -70,6 +71,8 @@ async fn inbound_phases(
     facts::read(exchange, &mut head, from.downstream());
     if from.is_probe(&head) {
         exchange.hush();
+    } else {
+        exchange.trace(&mut head.headers);
     }
     let native = peer::read(from, exchange, &mut head);
     admit::request(from, exchange, &head)?;

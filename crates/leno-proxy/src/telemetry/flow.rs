@@ -4,7 +4,7 @@ use leno_core::Reason;
 use leno_core::id::ServiceId;
 use leno_core::samples::{PeerLabels, RequestLabels, TcpLabels as TcpFlowLabels};
 
-use super::record::{PeerInfo, RequestRecord, ServiceRef, TcpLabels};
+use super::record::{PeerInfo, PolicyRef, RequestRecord, ServiceRef, TcpLabels};
 
 pub(super) fn of_request(record: &RequestRecord) -> RequestLabels {
     RequestLabels {
@@ -17,6 +17,7 @@ pub(super) fn of_request(record: &RequestRecord) -> RequestLabels {
         status: record.status,
         grpc: record.grpc_status,
         reason: reason(record.reason),
+        policy: policy(record),
     }
 }
 
@@ -42,6 +43,7 @@ pub(super) fn overflow_request(record: &RequestRecord) -> RequestLabels {
         status: record.status,
         grpc: record.grpc_status,
         reason: reason(record.reason),
+        policy: policy(record),
     }
 }
 
@@ -54,6 +56,11 @@ pub(super) fn overflow_tcp(labels: &TcpLabels) -> TcpFlowLabels {
         service: None,
         mtls: labels.mtls,
     }
+}
+
+fn policy(record: &RequestRecord) -> String {
+    let origin = record.policy.as_ref().and_then(PolicyRef::origin);
+    origin.map(|o| format!("{}/{}", o.namespace, o.name)).unwrap_or_default()
 }
 
 fn overflow() -> PeerLabels {

@@ -10,10 +10,25 @@ pub(super) struct Histogram {
 }
 
 impl Histogram {
+    /// Buckets, infinity included.
+    pub(super) const BUCKETS: usize = BOUNDS.len() + 1;
+
     pub(super) fn observe(&mut self, value: f64) {
-        let bucket = BOUNDS.partition_point(|bound| *bound < value);
-        self.buckets[bucket] += 1;
+        self.buckets[Self::bucket(value)] += 1;
         self.sum += value;
+    }
+
+    /// The bucket that `value` counts in.
+    pub(super) fn bucket(value: f64) -> usize {
+        BOUNDS.partition_point(|bound| *bound < value)
+    }
+
+    /// Adds another one.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
+            *mine += theirs;
+        }
+        self.sum += other.sum;
     }
 
     pub(super) const fn sum(&self) -> f64 {

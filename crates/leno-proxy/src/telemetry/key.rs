@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use leno_core::Reason;
 use leno_core::id::{Direction, SpiffeId};
-use leno_core::model::Workload;
+use leno_core::model::{Policies, Workload};
 
 use super::record::{PeerInfo, ReqProtocol, RequestRecord, ServiceRef, TcpLabels};
 
@@ -20,6 +20,10 @@ pub(super) struct Key {
     direction: Direction,
     reason: Reason,
     mtls: bool,
+    /// Address and index of the policy.
+    policy: (usize, usize),
+    /// Hash of the labels that the Telemetry API adds; 0 without any.
+    tags: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,11 +41,13 @@ pub(super) struct Kept {
     principals: [Option<Arc<SpiffeId>>; 2],
     service: Option<Arc<ServiceRef>>,
     route: Arc<str>,
+    policies: Option<Arc<Policies>>,
 }
 
 impl Key {
-    pub(super) fn of_request(record: &RequestRecord) -> Self {
+    pub(super) fn of_request(record: &RequestRecord, tags: u64) -> Self {
         Self {
+            tags,
             addresses: addresses(&record.source, &record.destination, record.service.as_ref(), &record.route_name),
             grpc: record.grpc_status,
             status: record.status,
@@ -52,11 +58,13 @@ impl Key {
             direction: record.direction,
             reason: record.reason,
             mtls: record.mtls,
+            policy: record.policy.as_ref().map_or((0, 0), |p| (Arc::as_ptr(&p.among).addr(), p.index)),
         }
     }
 
-    pub(super) fn of_tcp(labels: &TcpLabels, reason: Reason) -> Self {
+    pub(super) fn of_tcp(labels: &TcpLabels, reason: Reason, tags: u64) -> Self {
         Self {
+            tags,
             addresses: addresses(&labels.source, &labels.destination, labels.service.as_ref(), ""),
             grpc: None,
             status: 0,
@@ -64,13 +72,17 @@ impl Key {
             direction: labels.direction,
             reason,
             mtls: labels.mtls,
+            policy: (0, 0),
         }
     }
 }
 
 impl Kept {
     pub(super) fn of_request(record: &RequestRecord) -> Self {
-        Self::new(&record.source, &record.destination, &record.service, &record.route_name)
+        Self {
+            policies: record.policy.as_ref().map(|policy| Arc::clone(&policy.among)),
+            ..Self::new(&record.source, &record.destination, &record.service, &record.route_name)
+        }
     }
 
     pub(super) fn of_tcp(labels: &TcpLabels) -> Self {
@@ -83,6 +95,7 @@ impl Kept {
             principals: [source.principal.clone(), destination.principal.clone()],
             service: service.clone(),
             route: Arc::clone(route),
+            policies: None,
         }
     }
 }

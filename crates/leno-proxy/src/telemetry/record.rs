@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::{HeaderMap, HeaderName};
 use leno_core::Reason;
-use leno_core::id::{Direction, ServiceId, SpiffeId};
-use leno_core::model::Workload;
+use leno_core::cel::Message;
+use leno_core::id::{Direction, Origin, ServiceId, SpiffeId};
+use leno_core::model::{Policies, Workload};
+use leno_core::trace::{SpanId, TraceId};
 
 /// One request that ended, in whatever way.
 ///
@@ -80,6 +83,49 @@ pub struct RequestRecord {
     pub sni: Arc<str>,
     /// Name of the route rule. May be empty.
     pub route_name: Arc<str>,
+    /// The authorization policy that let it pass or denied it; `None` where none did alone.
+    pub policy: Option<PolicyRef>,
+    /// Headers, only while somebody watches them.
+    pub watched: Option<Box<Headers>>,
+    /// Headers that a log format, a filter, a label or a span asks for; `None` where none does.
+    pub headers: Option<Box<Captured>>,
+    /// Its place in a trace; `None` where traces are off.
+    pub span: Option<Box<SpanRef>>,
+}
+
+/// One authorization policy, by the resource that holds it: nothing is copied for a request.
+#[derive(Clone, Debug)]
+pub struct PolicyRef {
+    /// All of its namespace.
+    pub among: Arc<Policies>,
+    /// Its place in `among.authorization`.
+    pub index: usize,
+}
+
+impl PolicyRef {
+    /// The policy of that origin, which lies in one of `all`.
+    #[must_use]
+    pub fn find(all: [&Arc<Policies>; 2], origin: &Origin) -> Option<Self> {
+        all.into_iter().find_map(|among| {
+            let index = among.authorization.iter().position(|policy| std::ptr::eq(&policy.origin, origin))?;
+            Some(Self { among: Arc::clone(among), index })
+        })
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub fn origin(&self) -> Option<&Origin> {
+        self.among.authorization.get(self.index).map(|policy| &policy.origin)
+    }
+}
+
+/// Headers of a request and its answer, as they may be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// As the client sent them.
+    pub request: Vec<(String, String)>,
+    /// As the client got them.
+    pub response: Vec<(String, String)>,
 }
 
 impl RequestRecord {
@@ -120,6 +166,10 @@ impl RequestRecord {
             downstream_remote: None,
             sni: Arc::clone(&none),
             route_name: none,
+            policy: None,
+            watched: None,
+            headers: None,
+            span: None,
         }
     }
 
@@ -128,6 +178,49 @@ impl RequestRecord {
     pub fn is_error(&self) -> bool {
         self.reason.is_failure() || self.status >= 500
     }
+}
+
+/// Headers that were asked for, by their names in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// Of the request.
+    pub request: Vec<(Arc<str>, String)>,
+    /// Of the answer.
+    pub response: Vec<(Arc<str>, String)>,
+}
+
+impl Captured {
+    /// Keeps those of `headers` that are wanted.
+    pub(super) fn take(&mut self, of: Message, headers: &HeaderMap, wanted: &[(HeaderName, Arc<str>)]) {
+        let list = if of == Message::Request { &mut self.request } else { &mut self.response };
+        for (name, text) in wanted {
+            if let Some(value) = headers.get(name).and_then(|v| v.to_str().ok()) {
+                list.push((Arc::clone(text), value.to_owned()));
+            }
+        }
+    }
+
+    /// A header's value.
+    #[must_use]
+    pub fn get(&self, of: Message, name: &str) -> Option<&str> {
+        let list = if of == Message::Request { &self.request } else { &self.response };
+        list.iter().find(|(n, _)| **n == *name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A request's place in its trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanRef {
+    /// The trace.
+    pub trace: TraceId,
+    /// The span of this proxy.
+    pub span: SpanId,
+    /// The span that it is a child of.
+    pub parent: Option<SpanId>,
+    /// Whether it goes to the collector.
+    pub sampled: bool,
+    /// `tracestate`, as it came.
+    pub state: String,
 }
 
 /// One opaque connection, known when it opens. What is learned later goes to [`super::TcpGuard`].

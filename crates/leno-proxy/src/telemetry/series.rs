@@ -4,18 +4,23 @@
 //! (what Prometheus scrapes: Istio's labels). Many flows share a metric, and either may be forgotten before the other.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use leno_core::Reason;
 use leno_core::samples::{self, RequestSample, TcpSample};
 use leno_core::sketch::Sketch;
+use leno_core::trace::{SpanId, TraceId};
 
+use super::access_log::Connection;
+use super::access_log::view::View;
+use super::changes::{self, Tags};
 use super::histogram::Histogram;
 use super::key::{ByAddress, Kept, Key};
-use super::record::{ReqProtocol, RequestRecord, TcpLabels};
+use super::plan::MetricsPlan;
+use super::record::{ReqProtocol, RequestRecord, SpanRef, TcpLabels};
 use super::{flow, labels};
 
 /// An idle series is forgotten after this long; Linkerd's choice.
@@ -35,6 +40,7 @@ pub(super) struct Registry {
     requests: Mutex<RequestTable>,
     tcp: Mutex<TcpTable>,
     overflow: AtomicU64,
+    random: RandomState,
 }
 
 impl Registry {
@@ -44,19 +50,27 @@ impl Registry {
             requests: Mutex::new(Table::new(now)),
             tcp: Mutex::new(Table::new(now)),
             overflow: AtomicU64::new(0),
+            random: RandomState::new(),
         }
     }
 
-    /// Counts one request.
-    pub(super) fn request(&self, record: &RequestRecord, now: Instant) {
-        let (flow, metric) = self.bound_request(record, now);
+    /// Counts one request. `changes` is what the Telemetry API changes of metrics, if anything.
+    pub(super) fn request(&self, record: &RequestRecord, changes: Option<&MetricsPlan>, now: Instant) {
+        let tags = changes.map(|plan| Tags::of(plan, &View::of_request(record), &self.random));
+        let (flow, metric) = self.bound_request(record, tags.as_ref(), now);
         {
             let mut values = lock(&flow.values);
-            values.0 += 1;
-            values.1.record(record.duration);
+            values.count += 1;
+            values.tries += u64::from(record.attempts);
+            values.retries += u64::from(record.attempts.saturating_sub(1));
+            values.sketch.record(record.duration);
         }
         let mut values = lock(&metric.values);
-        values.duration.observe(record.duration.as_secs_f64() * 1000.0);
+        let millis = record.duration.as_secs_f64() * 1000.0;
+        values.duration.observe(millis);
+        if let Some(span) = record.span.as_deref().filter(|s| s.sampled) {
+            values.exemplar(span, millis, record.start + record.duration);
+        }
         values.request_bytes.observe(record.request_bytes as f64);
         values.response_bytes.observe(record.response_bytes as f64);
         values.request_messages += record.request_messages;
@@ -64,8 +78,8 @@ impl Registry {
     }
 
     /// Counts a connection as open.
-    pub(super) fn tcp_open(&self, labels: &TcpLabels, now: Instant) -> TcpPair {
-        let pair = self.bound_tcp(labels, Reason::Closed, now);
+    pub(super) fn tcp_open(&self, labels: &TcpLabels, changes: Option<&MetricsPlan>, now: Instant) -> TcpPair {
+        let pair = self.bound_tcp(labels, Reason::Closed, changes, now);
         for counts in [&pair.0.counts, &pair.1.counts] {
             counts.opened.fetch_add(1, Ordering::Relaxed);
         }
@@ -75,7 +89,14 @@ impl Registry {
     }
 
     /// Counts its end, in the metric of its response flag.
-    pub(super) fn tcp_close(&self, pair: &TcpPair, labels: &TcpLabels, reason: Reason, now: Instant) {
+    pub(super) fn tcp_close(
+        &self,
+        pair: &TcpPair,
+        labels: &TcpLabels,
+        reason: Reason,
+        changes: Option<&MetricsPlan>,
+        now: Instant,
+    ) {
         let at = self.since_start(now);
         pair.0.counts.closed.fetch_add(1, Ordering::Relaxed);
         pair.0.live.fetch_sub(1, Ordering::Relaxed);
@@ -85,7 +106,7 @@ impl Registry {
         if reason.flag() == Reason::Closed.flag() {
             pair.1.counts.closed.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.bound_tcp(labels, reason, now).1.counts.closed.fetch_add(1, Ordering::Relaxed);
+            self.bound_tcp(labels, reason, changes, now).1.counts.closed.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -118,11 +139,22 @@ impl Registry {
         u64::try_from(now.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn bound_request(&self, record: &RequestRecord, now: Instant) -> (Arc<RequestFlow>, Arc<RequestMetric>) {
-        let key = Key::of_request(record);
+    /// Forgets how requests find their series, and the series: the Telemetry API has changed their labels.
+    pub(super) fn forget_metrics(&self) {
+        lock(&self.requests).forget_metrics();
+        lock(&self.tcp).forget_metrics();
+    }
+
+    fn bound_request(
+        &self,
+        record: &RequestRecord,
+        tags: Option<&Tags<'_>>,
+        now: Instant,
+    ) -> (Arc<RequestFlow>, Arc<RequestMetric>) {
+        let key = Key::of_request(record, tags.map_or(0, |t| t.hash));
         let at = self.since_start(now);
         let mut table = lock(&self.requests);
-        let pair = table.get(&key).unwrap_or_else(|| self.bind_request(&mut table, key, record, now));
+        let pair = table.get(&key).unwrap_or_else(|| self.bind_request(&mut table, key, record, tags, now));
         // Under the lock, so that no sweep comes in between.
         pair.0.touched.touch(at);
         pair.1.touched.touch(at);
@@ -134,38 +166,66 @@ impl Registry {
         table: &mut RequestTable,
         key: Key,
         record: &RequestRecord,
+        tags: Option<&Tags<'_>>,
         now: Instant,
     ) -> (Arc<RequestFlow>, Arc<RequestMetric>) {
         let at = self.since_start(now);
         let protocol = record.protocol;
-        let (metric, full_metrics) = table.metric(labels::of_request(record), at, now, || {
+        let base = labels::of_request(record);
+        let families = tags.map(|t| t.families(changes::HTTP, &base));
+        let (metric, full_metrics) = table.metric(identity(base, families.as_deref()), at, now, || {
             labels::overflow(record.direction, protocol.as_str(), Some(record.status))
         });
         let (flow, full_flows) =
             table.flow(flow::of_request(record), || flow::overflow_request(record), || RequestFlow::new(record.reason));
-        let metric = metric.unwrap_or_else(|text| table.add_metric(text, |l| RequestMetric::new(l, protocol)));
+        let families = families.filter(|_| !full_metrics);
+        let make = |l| RequestMetric::new(l, protocol, families);
+        let metric = metric.unwrap_or_else(|text| table.add_metric(text, make));
         self.overflow.fetch_add(u64::from(full_metrics || full_flows), Ordering::Relaxed);
         table.bind(key, Kept::of_request(record), flow, metric)
     }
 
-    fn bound_tcp(&self, labels: &TcpLabels, reason: Reason, now: Instant) -> TcpPair {
-        let key = Key::of_tcp(labels, reason);
+    fn bound_tcp(&self, labels: &TcpLabels, reason: Reason, changes: Option<&MetricsPlan>, now: Instant) -> TcpPair {
+        let connection = Connection::of(labels, reason);
+        let tags = changes.map(|plan| Tags::of(plan, &View::of_tcp(&connection), &self.random));
+        let key = Key::of_tcp(labels, reason, tags.as_ref().map_or(0, |t| t.hash));
         let at = self.since_start(now);
         let mut table = lock(&self.tcp);
-        let pair = table.get(&key).unwrap_or_else(|| self.bind_tcp(&mut table, key, labels, reason, now));
+        let pair = table.get(&key).unwrap_or_else(|| self.bind_tcp(&mut table, key, labels, (reason, tags), now));
         pair.0.touched.touch(at);
         pair.1.touched.touch(at);
         pair
     }
 
-    fn bind_tcp(&self, table: &mut TcpTable, key: Key, labels: &TcpLabels, reason: Reason, now: Instant) -> TcpPair {
+    fn bind_tcp(
+        &self,
+        table: &mut TcpTable,
+        key: Key,
+        labels: &TcpLabels,
+        (reason, tags): (Reason, Option<Tags<'_>>),
+        now: Instant,
+    ) -> TcpPair {
         let overflow = || labels::overflow(labels.direction, "tcp", None);
         let at = self.since_start(now);
-        let (metric, full_metrics) = table.metric(labels::of_tcp(labels, reason), at, now, overflow);
+        let base = labels::of_tcp(labels, reason);
+        let families = tags.map(|t| t.families(changes::TCP, &base));
+        let (metric, full_metrics) = table.metric(identity(base, families.as_deref()), at, now, overflow);
         let (flow, full_flows) = table.flow(flow::of_tcp(labels), || flow::overflow_tcp(labels), TcpFlow::default);
-        let metric = metric.unwrap_or_else(|text| table.add_metric(text, TcpMetric::new));
+        let families = families.filter(|_| !full_metrics);
+        let metric = metric.unwrap_or_else(|text| table.add_metric(text, |l| TcpMetric::new(l, families)));
         self.overflow.fetch_add(u64::from(full_metrics || full_flows), Ordering::Relaxed);
         table.bind(key, Kept::of_tcp(labels), flow, metric)
+    }
+}
+
+/// What tells a series from others: its labels, and those of each metric where they differ.
+fn identity<const N: usize>(base: String, families: Option<&[Option<Arc<str>>; N]>) -> String {
+    match families {
+        None => base,
+        Some(families) => {
+            let all: Vec<&str> = families.iter().map(|f| f.as_deref().unwrap_or_default()).collect();
+            format!("{base}\n{}", all.join("\n"))
+        }
     }
 }
 
@@ -246,6 +306,12 @@ impl<L: Eq + Hash + Clone, F: Series, M: Series> Table<L, F, M> {
         self.flows.iter().map(|(labels, flow)| (labels.clone(), Arc::clone(flow))).collect()
     }
 
+    /// Forgets how keys find their series, and the series.
+    fn forget_metrics(&mut self) {
+        self.by_key.clear();
+        self.metrics.clear();
+    }
+
     /// Forgets what is idle.
     fn sweep(&mut self, at: u64, now: Instant) {
         self.swept = now;
@@ -286,7 +352,15 @@ impl Touched {
 pub(super) struct RequestFlow {
     reason: Reason,
     touched: Touched,
-    values: Mutex<(u64, Sketch)>,
+    values: Mutex<FlowValues>,
+}
+
+#[derive(Debug, Default)]
+struct FlowValues {
+    count: u64,
+    tries: u64,
+    retries: u64,
+    sketch: Sketch,
 }
 
 impl RequestFlow {
@@ -297,7 +371,8 @@ impl RequestFlow {
     fn sample(&self, labels: samples::RequestLabels) -> RequestSample {
         let values = lock(&self.values);
         let flags = self.reason.flag().to_owned();
-        RequestSample { labels, flags, count: values.0, sketch: values.1.clone() }
+        let FlowValues { count, tries, retries, ref sketch } = *values;
+        RequestSample { labels, flags, count, tries, retries, sketch: sketch.clone() }
     }
 }
 
@@ -313,6 +388,8 @@ pub(super) struct RequestMetric {
     pub(super) labels: Arc<str>,
     /// Whether it has message counts.
     pub(super) grpc: bool,
+    /// Labels by metric, where the Telemetry API changes them; `None` in it = left out.
+    pub(super) families: Option<Box<[Option<Arc<str>>; 6]>>,
     touched: Touched,
     values: Mutex<RequestValues>,
 }
@@ -325,12 +402,45 @@ pub(super) struct RequestValues {
     pub(super) response_bytes: Histogram,
     pub(super) request_messages: u64,
     pub(super) response_messages: u64,
+    /// The last sampled trace in each bucket of `duration`.
+    pub(super) exemplars: Option<Box<Exemplars>>,
+}
+
+/// By bucket.
+pub(super) type Exemplars = [Option<Exemplar>; Histogram::BUCKETS];
+
+/// A trace that stands for a bucket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exemplar {
+    pub(super) trace: TraceId,
+    pub(super) span: SpanId,
+    pub(super) value: f64,
+    pub(super) at: SystemTime,
+}
+
+impl RequestValues {
+    fn exemplar(&mut self, span: &SpanRef, value: f64, at: SystemTime) {
+        let all = self.exemplars.get_or_insert_with(|| Box::new([None; Histogram::BUCKETS]));
+        all[Histogram::bucket(value)] = Some(Exemplar { trace: span.trace, span: span.span, value, at });
+    }
+
+    /// Adds what another series with the same labels counted.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.duration.add(&other.duration);
+        self.request_bytes.add(&other.request_bytes);
+        self.response_bytes.add(&other.response_bytes);
+        self.request_messages += other.request_messages;
+        self.response_messages += other.response_messages;
+        if self.exemplars.is_none() {
+            self.exemplars.clone_from(&other.exemplars);
+        }
+    }
 }
 
 impl RequestMetric {
-    fn new(labels: Arc<str>, protocol: ReqProtocol) -> Self {
+    fn new(labels: Arc<str>, protocol: ReqProtocol, families: Option<Box<[Option<Arc<str>>; 6]>>) -> Self {
         let grpc = protocol == ReqProtocol::Grpc;
-        Self { labels, grpc, touched: Touched::default(), values: Mutex::default() }
+        Self { labels, grpc, families, touched: Touched::default(), values: Mutex::default() }
     }
 }
 
@@ -372,6 +482,8 @@ impl Series for TcpFlow {
 #[derive(Debug)]
 pub(super) struct TcpMetric {
     pub(super) labels: Arc<str>,
+    /// Labels by metric, where the Telemetry API changes them; `None` in it = left out.
+    pub(super) families: Option<Box<[Option<Arc<str>>; 4]>>,
     touched: Touched,
     /// Connections that opened under this label set and are open; they may end under another.
     live: AtomicU64,
@@ -379,8 +491,9 @@ pub(super) struct TcpMetric {
 }
 
 impl TcpMetric {
-    fn new(labels: Arc<str>) -> Self {
-        Self { labels, touched: Touched::default(), live: AtomicU64::new(0), counts: TcpCounts::default() }
+    fn new(labels: Arc<str>, families: Option<Box<[Option<Arc<str>>; 4]>>) -> Self {
+        let (touched, live) = (Touched::default(), AtomicU64::new(0));
+        Self { labels, families, touched, live, counts: TcpCounts::default() }
     }
 }
 

@@ -1,7 +1,7 @@
-//! Requests as they end, for a person who watches: `GET /leno/v1/tap` of the admin port.
+//! Requests as they end, for a person who watches: `GET /leno/v1/tap`, see [`leno_core::tap`].
 //!
 //! Kept only while somebody asks, and never more than [`CAPACITY`]: what a slow reader has not fetched by then is counted
-//! and gone. With nobody watching, a request costs one relaxed load.
+//! and gone. With nobody watching, a request costs one relaxed load. Headers are read only while somebody asks for them.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use leno_core::id::Direction;
-use leno_core::tap::{Peer, Tapped, Taps};
+use leno_core::tap::{self, Peer, Tapped, Taps};
 
 use super::record::{PeerInfo, RequestRecord};
 
@@ -17,8 +17,6 @@ use super::record::{PeerInfo, RequestRecord};
 const CAPACITY: usize = 1024;
 /// A watcher that has not asked for so long is gone.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Longest path that is kept; the rest is cut, without breaking a character.
-const PATH: usize = 512;
 
 /// The requests that wait.
 #[derive(Debug)]
@@ -26,6 +24,8 @@ pub(super) struct Tap {
     began: Instant,
     /// Milliseconds since `began` until which requests are kept; 0 = nobody watches.
     until: AtomicU64,
+    /// The same for their headers.
+    headers_until: AtomicU64,
     ring: Mutex<Ring>,
 }
 
@@ -38,7 +38,12 @@ struct Ring {
 
 impl Tap {
     pub(super) fn new(began: Instant) -> Self {
-        Self { began, until: AtomicU64::new(0), ring: Mutex::default() }
+        Self { began, until: AtomicU64::new(0), headers_until: AtomicU64::new(0), ring: Mutex::default() }
+    }
+
+    /// Whether somebody watches headers.
+    pub(super) fn wants_headers(&self) -> bool {
+        self.headers_until.load(Ordering::Relaxed) != 0
     }
 
     /// Whether somebody watches.
@@ -53,7 +58,11 @@ impl Tap {
             return;
         }
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.millis(now) > until {
+        let time = self.millis(now);
+        if time > self.headers_until.load(Ordering::Relaxed) {
+            self.headers_until.store(0, Ordering::Relaxed);
+        }
+        if time > until {
             self.until.store(0, Ordering::Relaxed);
             let gone = std::mem::take(&mut ring.waiting).len();
             ring.first += gone as u64;
@@ -66,15 +75,24 @@ impl Tap {
         ring.waiting.push_back(tapped(record));
     }
 
-    /// Those from number `from` on, and keeps on watching. Without a number: begins with what comes next.
-    pub(super) fn fetch(&self, from: Option<u64>, now: Instant) -> Taps {
+    /// Those from number `from` on, and keeps on watching. Without a number: begins with what comes next. Headers are told
+    /// to who asks for them, from the next request on.
+    pub(super) fn fetch(&self, from: Option<u64>, headers: bool, now: Instant) -> Taps {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         self.until.store(self.millis(now + PATIENCE), Ordering::Relaxed);
+        if headers {
+            self.headers_until.store(self.millis(now + PATIENCE), Ordering::Relaxed);
+        }
         let next = ring.first + ring.waiting.len() as u64;
         let from = from.unwrap_or(next).min(next);
         let missed = ring.first.saturating_sub(from);
         let skip = usize::try_from(from.saturating_sub(ring.first)).unwrap_or(usize::MAX);
-        let requests = ring.waiting.iter().skip(skip).cloned().collect();
+        let mut requests: Vec<Tapped> = ring.waiting.iter().skip(skip).cloned().collect();
+        if !headers {
+            for request in &mut requests {
+                (request.request_headers, request.response_headers) = (Vec::new(), Vec::new());
+            }
+        }
         // Several may watch: what one has fetched stays for the others, until it is pushed out.
         ring.waiting.shrink_to(CAPACITY);
         Taps { next, missed, requests }
@@ -85,7 +103,8 @@ impl Tap {
     }
 }
 
-fn tapped(r: &RequestRecord) -> Tapped {
+/// A request as people are shown it.
+pub(super) fn tapped(r: &RequestRecord) -> Tapped {
     let at = r.start.duration_since(UNIX_EPOCH).unwrap_or_default();
     Tapped {
         at_ms: u64::try_from(at.as_millis()).unwrap_or_default(),
@@ -96,7 +115,7 @@ fn tapped(r: &RequestRecord) -> Tapped {
         service: r.service.as_ref().map(|s| format!("{}.{}", s.name, s.namespace)).unwrap_or_default(),
         method: r.method.clone(),
         authority: r.authority.clone(),
-        path: shown(&r.path),
+        path: tap::path(&r.path),
         status: r.status,
         grpc: r.grpc_status,
         reason: r.reason.detail().to_owned(),
@@ -108,24 +127,23 @@ fn tapped(r: &RequestRecord) -> Tapped {
         attempts: r.attempts,
         request_bytes: r.request_bytes,
         response_bytes: r.response_bytes,
+        request_headers: r.watched.as_deref().map(|h| h.request.clone()).unwrap_or_default(),
+        response_headers: r.watched.as_deref().map(|h| h.response.clone()).unwrap_or_default(),
     }
 }
 
-/// A query may hold what is secret (tokens, names): its keys are shown, its values are not.
-fn shown(path: &str) -> String {
-    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-    let mut text = path.to_owned();
-    if let Some(query) = query {
-        let keys =
-            query.split('&').map(|pair| pair.split_once('=').map_or(pair.to_owned(), |(key, _)| format!("{key}=…")));
-        text = format!("{path}?{}", keys.collect::<Vec<_>>().join("&"));
-    }
-    let end = (0..=PATH.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+/// A path as it may be shown.
+pub(super) fn shown(path: &str) -> String {
+    tap::path(path)
+}
+
+/// Cuts a text, without breaking a character.
+pub(super) fn cut(text: &mut String, most: usize) {
+    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
     text.truncate(end);
-    text
 }
 
-fn peer(peer: &PeerInfo, address: Option<std::net::SocketAddr>) -> Peer {
+pub(super) fn peer(peer: &PeerInfo, address: Option<std::net::SocketAddr>) -> Peer {
     let address = address.map(|a| a.to_string()).unwrap_or_default();
     let Some(workload) = &peer.workload else { return Peer { address, ..Peer::default() } };
     Peer {
@@ -140,6 +158,7 @@ fn peer(peer: &PeerInfo, address: Option<std::net::SocketAddr>) -> Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::record::Headers;
 
     fn record(id: usize) -> RequestRecord {
         RequestRecord {
@@ -155,16 +174,16 @@ mod tests {
         let tap = Tap::new(now);
         tap.request(&record(1), now);
         assert!(!tap.is_on());
-        let begin = tap.fetch(None, now);
+        let begin = tap.fetch(None, false, now);
         assert_eq!((begin.next, begin.requests.len()), (0, 0));
         tap.request(&record(2), now);
-        let one = tap.fetch(Some(begin.next), now);
+        let one = tap.fetch(Some(begin.next), false, now);
         assert_eq!((one.next, one.missed, one.requests.len()), (1, 0, 1));
         assert_eq!(one.requests[0].request_id, "2");
         let late = now + PATIENCE + Duration::from_secs(1);
         tap.request(&record(3), late);
         assert!(!tap.is_on(), "nobody has asked for long");
-        let again = tap.fetch(None, late);
+        let again = tap.fetch(None, false, late);
         assert_eq!((again.next, again.requests.len()), (1, 0));
     }
 
@@ -172,22 +191,33 @@ mod tests {
     fn a_slow_reader_misses_and_is_told_how_many() {
         let now = Instant::now();
         let tap = Tap::new(now);
-        let begin = tap.fetch(None, now).next;
+        let begin = tap.fetch(None, false, now).next;
         for id in 0..CAPACITY + 7 {
             tap.request(&record(id), now);
         }
-        let got = tap.fetch(Some(begin), now);
+        let got = tap.fetch(Some(begin), false, now);
         assert_eq!((got.missed, got.requests.len()), (7, CAPACITY));
-        assert_eq!(tap.fetch(Some(got.next), now).requests.len(), 0);
+        assert_eq!(tap.fetch(Some(got.next), false, now).requests.len(), 0);
         // A number of before the proxy's restart is none of ours.
-        assert_eq!(Tap::new(now).fetch(Some(99), now).next, 0);
+        assert_eq!(Tap::new(now).fetch(Some(99), false, now).next, 0);
     }
 
     #[test]
-    fn values_of_a_query_are_not_shown_and_long_paths_are_cut() {
-        assert_eq!(shown("/a?key=secret&flag"), "/a?key=…&flag");
-        assert_eq!(shown("/plain"), "/plain");
-        let long = format!("/{}", "ö".repeat(PATH));
-        assert!(shown(&long).len() <= PATH);
+    fn headers_are_kept_for_who_asks_for_them() {
+        let now = Instant::now();
+        let tap = Tap::new(now);
+        let begin = tap.fetch(None, false, now).next;
+        assert!(tap.is_on() && !tap.wants_headers());
+        assert_eq!(tap.fetch(None, true, now).next, begin);
+        assert!(tap.wants_headers());
+        let headers = Headers { request: vec![("accept".to_owned(), "*/*".to_owned())], response: Vec::new() };
+        tap.request(&RequestRecord { watched: Some(Box::new(headers)), ..record(1) }, now);
+        let told = |headers| tap.fetch(Some(begin), headers, now).requests[0].request_headers.len();
+        assert_eq!((told(true), told(false)), (1, 0));
+        // Who asked for them has gone, another still watches.
+        let late = now + PATIENCE + Duration::from_secs(1);
+        let _ = tap.fetch(None, false, late);
+        tap.request(&record(2), late);
+        assert!(tap.is_on() && !tap.wants_headers());
     }
 }

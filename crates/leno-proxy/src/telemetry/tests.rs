@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 
 use leno_core::Reason;
 use leno_core::id::{Direction, ServiceId, SpiffeId};
-use leno_core::model::Workload;
+use leno_core::merge::telemetry::{MetricChange, Metrics, Reporting, Side};
+use leno_core::model::telemetry::Metric;
+use leno_core::model::{MeshConfig, Workload};
+use leno_core::trace::{SpanId, TraceId};
 
-use super::record::{PeerInfo, ReqProtocol, RequestRecord, ServiceRef, TcpLabels};
+use super::record::{PeerInfo, ReqProtocol, RequestRecord, ServiceRef, SpanRef, TcpLabels};
 use super::series::{BUDGET, IDLE, Registry};
-use super::{Telemetry, labels};
+use super::{Exposition, Telemetry, labels};
 
 /// `name` -> `{label: value}` -> sample, out of the exposition text.
 type Parsed = BTreeMap<String, Vec<(BTreeMap<String, String>, f64)>>;
@@ -214,8 +217,8 @@ fn idle_series_are_forgotten_and_open_connections_are_not() {
     let start = Instant::now();
     let registry = Registry::new(start);
     let record = request();
-    registry.request(&record, start);
-    let open = registry.tcp_open(&tcp(), start);
+    registry.request(&record, None, start);
+    let open = registry.tcp_open(&tcp(), None, start);
     assert_eq!(registry.request_metrics(start + IDLE - Duration::from_secs(1)).len(), 1);
 
     let later = start + IDLE + Duration::from_secs(1);
@@ -223,9 +226,9 @@ fn idle_series_are_forgotten_and_open_connections_are_not() {
     let (requests, tcp_samples) = registry.samples(later);
     assert_eq!((requests.len(), tcp_samples.len(), registry.tcp_metrics(later).len()), (0, 1, 1));
 
-    registry.request(&record, later);
+    registry.request(&record, None, later);
     assert_eq!(registry.samples(later).0[0].count, 1, "it starts again at zero");
-    registry.tcp_close(&open, &tcp(), Reason::Closed, later);
+    registry.tcp_close(&open, &tcp(), Reason::Closed, None, later);
     assert_eq!(registry.samples(later + 2 * IDLE).1.len(), 0);
 }
 
@@ -239,7 +242,7 @@ fn series_beyond_the_budget_are_counted_together() {
         let caller = Workload { name: format!("caller-{i}"), ..Workload::default() };
         record.source.workload = Some(Arc::new(caller));
         record.status = if i % 2 == 0 { 200 } else { 500 };
-        registry.request(&record, start);
+        registry.request(&record, None, start);
     }
     let metrics = registry.request_metrics(start);
     assert_eq!(metrics.len(), BUDGET + 2);
@@ -252,8 +255,64 @@ fn series_beyond_the_budget_are_counted_together() {
     assert_eq!(registry.samples(start).0.len(), BUDGET + 2);
 
     let later = start + IDLE + Duration::from_secs(1);
-    registry.request(&request(), later);
+    registry.request(&request(), None, later);
     assert_eq!(registry.request_metrics(later).len(), 1, "the budget is free again");
+}
+
+#[test]
+fn the_telemetry_api_changes_labels_by_metric_and_leaves_metrics_out() {
+    let telemetry = quiet();
+    let change = |disabled, tags: &[(&str, Option<&str>)]| MetricChange {
+        disabled,
+        tags: tags.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned))).collect(),
+    };
+    let changes = [
+        (Metric::RequestCount, change(false, &[("method", Some("request.method")), ("source_version", None)])),
+        (Metric::RequestDuration, change(false, &[("response_code", None)])),
+        (Metric::RequestSize, change(true, &[])),
+        (Metric::TcpSentBytes, change(true, &[])),
+    ];
+    let metrics = Metrics { off: false, changes: changes.into() };
+    let client = Side { logs: Some(Vec::new()), metrics, tracing: None };
+    telemetry.configure(&MeshConfig::default(), &Reporting { client: client.clone(), server: Side::default() });
+    for (method, status) in [("GET", 200), ("POST", 200), ("GET", 404)] {
+        telemetry.request(&RequestRecord { method: method.to_owned(), status, ..request() });
+    }
+    drop(telemetry.tcp_open(tcp()));
+    let series = parse(&text(&telemetry));
+    let counts = &series["istio_requests_total"];
+    assert_eq!(counts.len(), 3);
+    assert!(counts.iter().all(|(l, v)| l.contains_key("method") && !l.contains_key("source_version") && *v == 1.0));
+    let durations = &series["istio_request_duration_milliseconds_count"];
+    assert_eq!(durations.len(), 1, "without the code the three are one");
+    assert_eq!(durations[0].1, 3.0);
+    assert!(!durations[0].0.contains_key("method"), "a label belongs to the metric that it was asked for");
+    assert!(!series.contains_key("istio_request_bytes_count") && series.contains_key("istio_response_bytes_count"));
+    assert!(!series.contains_key("istio_tcp_sent_bytes_total"));
+    assert_eq!(series["istio_tcp_connections_opened_total"].len(), 1);
+    let off = Side { metrics: Metrics { off: true, ..Metrics::default() }, ..client };
+    telemetry.configure(&MeshConfig::default(), &Reporting { client: off, server: Side::default() });
+    telemetry.request(&request());
+    assert!(!parse(&text(&telemetry)).contains_key("istio_requests_total"));
+    telemetry.request(&RequestRecord { direction: Direction::Inbound, ..request() });
+    assert_eq!(parse(&text(&telemetry))["istio_requests_total"].len(), 1, "the other side is as ever");
+}
+
+#[test]
+fn exemplars_are_for_scrapers_that_ask_for_open_metrics() {
+    let telemetry = quiet();
+    let span =
+        SpanRef { trace: TraceId(0xabc), span: SpanId(0xdef), parent: None, sampled: true, state: String::new() };
+    telemetry.request(&RequestRecord { span: Some(Box::new(span)), ..request() });
+    let accept = "application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+    let form = Exposition::wanted(accept);
+    let open: String = telemetry.exposition(form).collect();
+    assert!(form.content_type().starts_with("application/openmetrics-text"));
+    assert!(open.contains("# {trace_id=\"00000000000000000000000000000abc\",span_id=\"0000000000000def\"} "), "{open}");
+    assert!(open.ends_with("# EOF\n") && open.contains("# TYPE istio_requests counter\n"));
+    assert_eq!(Exposition::wanted("*/*"), Exposition::Text);
+    let plain = text(&telemetry);
+    assert!(!plain.contains("trace_id") && plain.contains("# TYPE istio_requests_total counter\n"));
 }
 
 #[test]
@@ -262,7 +321,7 @@ fn a_long_text_comes_in_pieces() {
     for status in 200..300 {
         telemetry.request(&RequestRecord { status, ..request() });
     }
-    let sizes: Vec<_> = telemetry.exposition().map(|piece| piece.len()).collect();
+    let sizes: Vec<_> = telemetry.exposition(Exposition::Text).map(|piece| piece.len()).collect();
     assert!(sizes.len() > 100 && sizes.iter().all(|s| *s < 40 * 1024), "{sizes:?}");
 
     let pieces: Vec<_> = telemetry.samples_json().collect();
@@ -290,7 +349,7 @@ fn a_known_request_is_counted_without_allocating_texts() {
     let record = request();
     let start = Instant::now();
     for _ in 0..100_000 {
-        registry.request(&record, start);
+        registry.request(&record, None, start);
     }
     let each = start.elapsed() / 100_000;
     // Half a microsecond with optimisation; the bound leaves room for debug builds and busy machines.
@@ -348,7 +407,7 @@ fn tcp() -> TcpLabels {
 }
 
 fn text(telemetry: &Telemetry) -> String {
-    telemetry.exposition().collect()
+    telemetry.exposition(Exposition::Text).collect()
 }
 
 /// As strict as a scraper: name, labels in braces, one number.

@@ -1,6 +1,6 @@
 //! Times as text: UTC to the millisecond, the form of `%START_TIME%` in the access log.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Shows a time as `2018-11-23T04:51:00.281Z`.
@@ -16,6 +16,50 @@ impl fmt::Display for Utc {
     }
 }
 
+/// A time in the form of `strftime`, with `%f` and `%3f` for parts of a second as Envoy has them, in UTC. What is no part
+/// of a time stands as it is.
+pub(crate) fn formatted(at: SystemTime, form: &str) -> String {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second, nanos) = (second / 3600, second / 60 % 60, second % 60, since.subsec_nanos());
+    let mut out = String::new();
+    let mut chars = form.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        // `%E3S` and `%3f`: so many digits of the second's parts.
+        let extended = chars.next_if_eq(&'E').is_some();
+        let digits =
+            chars.next_if(char::is_ascii_digit).and_then(|d| d.to_digit(10)).and_then(|d| usize::try_from(d).ok());
+        let fraction = format!("{nanos:09}").chars().take(digits.unwrap_or(9)).collect::<String>();
+        let _ = match chars.next() {
+            Some('Y') => write!(out, "{year:04}"),
+            Some('y') => write!(out, "{:02}", year % 100),
+            Some('m') => write!(out, "{month:02}"),
+            Some('d') => write!(out, "{day:02}"),
+            Some('e') => write!(out, "{day:2}"),
+            Some('H') => write!(out, "{hour:02}"),
+            Some('M') => write!(out, "{minute:02}"),
+            Some('S') if extended => write!(out, "{second:02}.{fraction}"),
+            Some('S') => write!(out, "{second:02}"),
+            Some('F') => write!(out, "{year:04}-{month:02}-{day:02}"),
+            Some('T') => write!(out, "{hour:02}:{minute:02}:{second:02}"),
+            Some('b') => write!(out, "{}", MONTHS.get(usize::try_from(month).unwrap_or(1) - 1).unwrap_or(&"")),
+            Some('s') => write!(out, "{}", since.as_secs()),
+            Some('f') => write!(out, "{fraction}"),
+            Some('z') => write!(out, "+0000"),
+            Some('Z') => write!(out, "UTC"),
+            Some('%') => write!(out, "%"),
+            Some(other) => write!(out, "%{other}"),
+            None => write!(out, "%"),
+        };
+    }
+    out
+}
+
 /// Year, month and day of a day counted from 1970-01-01 (Gregorian).
 const fn civil(days: u64) -> (u64, u64, u64) {
     // Counting from 1 March of year 0 puts the leap day at the end of each year, and 400 years always have 146,097 days.
@@ -29,3 +73,5 @@ const fn civil(days: u64) -> (u64, u64, u64) {
     let year = year_of_era + era * 400;
     (if month <= 2 { year + 1 } else { year }, month, day)
 }
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

@@ -17,7 +17,13 @@ fn retrying(attempts: u32, per_try: Option<Duration>, timeout: Option<Duration>)
     let retry_on = RetryOn { five_xx: true, reset: true, connect_failure: true, ..RetryOn::default() };
     HttpRoute {
         action: RouteAction::Forward(vec![to(None, 1)]),
-        retry: Some(RetryPolicy { attempts, per_try_timeout: per_try, retry_on, backoff: Duration::from_millis(5) }),
+        retry: Some(RetryPolicy {
+            attempts,
+            per_try_timeout: per_try,
+            retry_on,
+            backoff: Duration::from_millis(5),
+            least_backoff: Duration::ZERO,
+        }),
         timeout,
         ..HttpRoute::default()
     }

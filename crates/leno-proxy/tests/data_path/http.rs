@@ -32,7 +32,11 @@ async fn a_request_reaches_a_meshed_pod_and_its_answer_the_client() {
     assert_eq!(headers["host"], "web");
     assert_eq!(headers["x-request-id"].len(), 36);
     assert_eq!(headers["x-envoy-attempt-count"], "1");
-    assert!(headers["x-forwarded-client-cert"].to_str().expect("text").contains("ns/shop/sa/client"));
+    let cert = headers["x-forwarded-client-cert"].to_str().expect("text");
+    assert!(
+        cert.contains(";Hash=") && cert.contains(";Subject=\"\";URI=spiffe://") && cert.ends_with("ns/shop/sa/client"),
+        "{cert}"
+    );
     assert!(!headers.contains_key("x-leno-peer") && !headers.contains_key("x-leno-orig-proto"));
 }
 

@@ -236,3 +236,31 @@ async fn a_cookie_makes_a_client_stick_to_its_pod() {
         }
     }
 }
+
+/// A backendRef of the Gateway API that does not exist: its share of requests, no more and no less.
+#[tokio::test]
+async fn the_share_of_a_broken_destination_is_answered_500() {
+    let reached = counter();
+    let broken = leno_core::model::route::WeightedBackend { invalid: true, ..to(None, 1) };
+    let client = Scene::new(Protocol::Http)
+        .routes(vec![forward(vec![broken, to(None, 1)])])
+        .meshed_pod(named("v1", Arc::clone(&reached)).await, "v1", Sidecar::strict())
+        .await
+        .start()
+        .await;
+    let answers = futures::future::join_all((0..200).map(|_| client.get("/"))).await;
+    let refused = answers.iter().filter(|a| a.status == 500).count();
+    assert_eq!(refused + reached.load(Ordering::Relaxed), 200);
+    assert!((60..=140).contains(&refused), "{refused} of 200 went to the half that is broken");
+}
+
+/// `timeouts.backendRequest` without a retry: the one try has its time, and the client hears which time ran out.
+#[tokio::test]
+async fn a_try_without_a_retry_policy_has_its_time() {
+    let hanging = app(|_| std::future::pending::<Response<Full<bytes::Bytes>>>()).await;
+    let rule = HttpRoute { try_timeout: Some(Duration::from_millis(100)), ..forward(vec![to(None, 1)]) };
+    let client =
+        Scene::new(Protocol::Http).routes(vec![rule]).meshed_pod(hanging, "v1", Sidecar::strict()).await.start().await;
+    let answer = client.get("/").await;
+    assert_eq!(answer.status, 504, "{}", answer.body);
+}

@@ -406,7 +406,7 @@ fn endpoint(addr: SocketAddr, workload: Workload) -> Endpoint {
 
 pub(crate) fn to(subset: Option<&str>, weight: u32) -> WeightedBackend {
     let backend = Backend { service: web(), subset: subset.map(str::to_owned), port: None };
-    WeightedBackend { backend, weight, headers: Default::default() }
+    WeightedBackend { backend, weight, headers: Default::default(), invalid: false }
 }
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);

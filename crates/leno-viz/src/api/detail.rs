@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::given;
 use super::mesh::Mesh;
 use super::objects::hosts;
+use crate::rules::RuleRef;
 use crate::watch::State as Told;
 use crate::window::ProxyId;
 
@@ -38,23 +39,12 @@ pub(super) async fn rules(State(mesh): State<Mesh>, Query(which): Query<Which>) 
 
 fn rules_of(routes: &Value) -> Vec<Value> {
     let table = &routes["tables"][0];
-    let field = match table["origin"]["kind"].as_str() {
-        Some("VirtualService") => "spec.http",
-        Some("HTTPRoute" | "GRPCRoute") => "spec.rules",
-        _ => "",
-    };
     let rule = |(index, rule): (usize, &Value)| {
-        let path = if field.is_empty() { "spec".to_owned() } else { format!("{field}[{index}]") };
         json!({
             "service": routes["service"]["name"],
             "namespace": routes["service"]["namespace"],
             "route": rule["name"],
-            "rule": {
-                "kind": table["origin"]["kind"],
-                "namespace": table["origin"]["namespace"],
-                "name": table["origin"]["name"],
-                "path": path,
-            },
+            "rule": RuleRef::of(table, index, rule),
             "matches": rule["matches"],
             "action": rule["action"],
             "timeout_ms": millis(&rule["timeout"]),

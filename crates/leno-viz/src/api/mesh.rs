@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use super::{Shared, detail, given, lock, now, objects};
 use crate::events::{self, Change};
-use crate::gather::fetch;
+use crate::gather::{Control, fetch};
 use crate::model::{DEFAULT_WINDOW, parse_duration};
 use crate::objects::{Reader, Source};
 use crate::rules::Rules;
@@ -25,7 +25,7 @@ use crate::{graph, guard};
 #[derive(Clone, Debug)]
 pub struct Mesh {
     pub(super) window: Shared,
-    control: Arc<str>,
+    pub(super) control: Control,
     pub(super) watch: Arc<Watch>,
     dump: Arc<Mutex<Option<Dump>>>,
     /// The objects as they were written.
@@ -36,10 +36,10 @@ pub struct Mesh {
 type Dump = (Instant, Arc<Value>);
 
 impl Mesh {
-    /// `control` is `host:port` of the control plane's monitoring port.
+    /// Joins what it reads from.
     #[must_use]
-    pub fn new(window: Shared, control: impl Into<String>, objects: Source, watch: Arc<Watch>) -> Self {
-        Self { window, control: control.into().into(), watch, dump: Arc::default(), objects: Reader::new(objects) }
+    pub fn new(window: Shared, control: Control, objects: Source, watch: Arc<Watch>) -> Self {
+        Self { window, control, watch, dump: Arc::default(), objects: Reader::new(objects) }
     }
 
     /// The control plane's resources, at most [`FRESH`] old; what they were while it does not answer, `null` if it
@@ -51,7 +51,7 @@ impl Mesh {
         {
             return Arc::clone(dump);
         }
-        let fetched = fetch::get(&self.control, "/debug/config_dump", PATIENCE).await;
+        let fetched = fetch::get(self.control.one(), "/debug/config_dump", PATIENCE).await;
         let parsed = fetched.ok().and_then(|body| serde_json::from_slice::<Value>(&body).ok()).map(Arc::new);
         let dump = parsed.or_else(|| kept.take().map(|(_, old)| old)).unwrap_or_default();
         *kept = Some((Instant::now(), Arc::clone(&dump)));
@@ -62,8 +62,8 @@ impl Mesh {
 impl Mesh {
     /// GET of JSON from the control plane.
     pub(super) async fn control(&self, path: &str) -> Result<Value, String> {
-        let body = fetch::get(&self.control, path, PATIENCE).await;
-        let body = body.map_err(|e| format!("the control plane at {} does not answer: {e}", self.control))?;
+        let body = fetch::get(self.control.one(), path, PATIENCE).await;
+        let body = body.map_err(|e| format!("the control plane at {} does not answer: {e}", self.control.one()))?;
         serde_json::from_slice(&body).map_err(|e| format!("the control plane's answer to {path}: {e}"))
     }
 }

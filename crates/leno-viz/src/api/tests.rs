@@ -34,7 +34,7 @@ async fn a_scraped_proxy_becomes_a_row() {
     let settings = gather::Settings {
         step: Duration::from_millis(50),
         port: proxy.port(),
-        ..gather::Settings::new(control.to_string())
+        ..gather::Settings::new(gather::Control::new(control.to_string()))
     };
     let gathering = tokio::spawn(gather::run(settings, Arc::clone(&window)));
     let api = serve(router(window)).await;
@@ -127,6 +127,7 @@ fn samples(started_ms: u64, count: u64) -> Samples {
         status: 200,
         grpc: None,
         reason: "answered".to_owned(),
+        policy: String::new(),
     };
     Samples {
         namespace: "shop".to_owned(),
@@ -135,7 +136,7 @@ fn samples(started_ms: u64, count: u64) -> Samples {
         kind: "deployment".to_owned(),
         version: "0.1.0".to_owned(),
         started_ms,
-        requests: vec![RequestSample { labels, flags: "-".to_owned(), count, sketch }],
+        requests: vec![RequestSample { labels, flags: "-".to_owned(), count, tries: count, retries: 0, sketch }],
         tcp: Vec::new(),
     }
 }

@@ -36,9 +36,12 @@ fn sample(direction: Direction, from: &str, to: &str, service: &str, status: u16
             status,
             grpc: None,
             reason: "answered".to_owned(),
+            policy: String::new(),
         },
         flags: "-".to_owned(),
         count,
+        tries: count,
+        retries: 0,
         sketch,
     }
 }

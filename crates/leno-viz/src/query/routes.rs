@@ -17,13 +17,18 @@ pub fn routes(window: &Window, question: &Question, now: u64) -> Routes {
     let mut found: BTreeMap<(&ServiceId, &str), Route> = BTreeMap::new();
     let spans: Vec<_> = window.proxies().map(|(_, proxy)| proxy.span(question.window, now)).collect();
     for span in &spans {
-        for (labels, requests) in span.frames.iter().flat_map(|frame| &frame.requests) {
+        for (labels, coded) in span.frames.iter().flat_map(|frame| frame.requests()) {
             let Some(service) = labels.service.as_ref().filter(|_| asked_for(question, &Flow::of_request(labels)))
             else {
                 continue;
             };
+            let requests = coded.get();
             let route = found.entry((service, &labels.route)).or_default();
-            route.row.requests(labels, requests, span.seconds);
+            route.row.requests(labels, &requests, span.seconds);
+            route.actual_rps += requests.tries as f64 / span.seconds;
+            if TIMEOUTS.contains(&labels.reason.as_str()) {
+                route.timeouts += requests.count;
+            }
             if failed(labels) {
                 *route.reasons.entry(why(labels)).or_default() += requests.count;
             }
@@ -67,12 +72,15 @@ fn why(labels: &RequestLabels) -> String {
 #[derive(Debug, Default)]
 struct Route {
     row: Row,
+    timeouts: u64,
+    actual_rps: f64,
     reasons: BTreeMap<String, u64>,
 }
 
 impl Route {
     fn finish(self, service: &ServiceId, name: &str) -> RouteRow {
         let most = self.reasons.into_iter().max_by_key(|(_, count)| *count);
+        let (tries, good, retries) = (self.row.tries, self.row.good_tries, self.row.retries);
         let row = self.row.finish((service.namespace.clone(), service.name.clone()), Kind::Service);
         RouteRow {
             namespace: row.namespace,
@@ -84,10 +92,17 @@ impl Route {
             p95_ms: row.p95_ms,
             p99_ms: row.p99_ms,
             requests: row.requests,
+            actual_success: (tries > 0).then(|| good as f64 / tries as f64),
+            actual_rps: self.actual_rps,
+            retries,
+            timeouts: self.timeouts,
             failure: most.map(|(reason, _)| reason),
         }
     }
 }
+
+/// [`leno_core::Reason`]s of requests whose time was over.
+const TIMEOUTS: [&str; 2] = ["timeout", "per_try_timeout"];
 
 #[cfg(test)]
 mod tests;

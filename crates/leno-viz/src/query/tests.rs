@@ -122,6 +122,56 @@ fn callees_without_a_sidecar_are_seen_by_their_callers() {
 }
 
 #[test]
+fn a_callee_that_has_told_nothing_yet_is_on_its_callers_word() {
+    let mut window = shop();
+    let (caller, callee) = (pod("shop", "web-3", "web"), pod("shop", "new-1", "new"));
+    let sample = request(Direction::Outbound, &caller, &callee, None, 200, 1..=5);
+    window.record(proxy("shop", "web-3", "web", "deployment", vec![sample]), NOW);
+    window.record(proxy("shop", "new-1", "new", "deployment", Vec::new()), NOW);
+    let of_new = |window: &Window| {
+        let rows = edges(window, &Question::new(Kind::Deployment), NOW).rows;
+        rows.into_iter().filter(|r| r.dst == "new").map(|r| (short(&r), r.rps)).collect::<Vec<_>>()
+    };
+    let said = of_new(&window);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(said[0].0, "shop/web -> shop/new mTLS");
+    // Once it tells, the caller's word is not added to it.
+    let sample = request(Direction::Inbound, &caller, &callee, None, 200, 1..=5);
+    window.record(proxy("shop", "new-1", "new", "deployment", vec![sample]), NOW + 1000);
+    assert_eq!(of_new(&window).len(), 1);
+}
+
+#[test]
+fn each_policy_is_told_what_it_let_pass_and_denied() {
+    let (caller, callee) = (pod("shop", "web-3", "web"), pod("shop", "pay-1", "pay"));
+    let judged = |policy: &str, reason: &str, status, count| {
+        let mut sample =
+            request(Direction::Inbound, &caller, &callee, Some(ServiceId::new("shop", "pay")), status, 1..=count);
+        (sample.labels.policy, sample.labels.reason) = (policy.to_owned(), reason.to_owned());
+        sample
+    };
+    let samples = vec![
+        judged("shop/allow-web", "answered", 200, 30),
+        judged("shop/allow-web", "answered", 500, 10),
+        judged("shop/deny-post", "policy_denied", 403, 20),
+        judged("", "policy_denied", 403, 5),
+        // An application's own 403 is no policy's.
+        judged("shop/allow-web", "answered", 403, 5),
+        request(Direction::Outbound, &caller, &callee, None, 200, 1..=50),
+    ];
+    let mut window = shop();
+    window.record(proxy("shop", "pay-1", "pay", "deployment", samples), NOW);
+    let question = Question { name: Some("pay".to_owned()), ..Question::new(Kind::Deployment) };
+    let rows = super::authz(&window, &question, NOW).rows;
+    let seen: Vec<_> = rows.iter().map(|r| (r.policy.as_str(), r.requests, r.success, r.denied_rps > 0.0)).collect();
+    assert_eq!(
+        seen,
+        [("", 5, None, true), ("shop/allow-web", 45, Some(35.0 / 45.0), false), ("shop/deny-post", 20, None, true),]
+    );
+    assert!(rows[1].allowed_rps > 0.0 && rows[2].allowed_rps == 0.0);
+}
+
+#[test]
 fn success_is_linkerds() {
     let judge = |status, grpc, reason: &str| {
         let mut sample = request(Direction::Inbound, &outsider(), &outsider(), None, status, 1..=1);
@@ -230,8 +280,10 @@ pub(super) fn request(
         status,
         grpc: None,
         reason: "answered".to_owned(),
+        policy: String::new(),
     };
-    RequestSample { labels, flags: "-".to_owned(), count: ms.count() as u64, sketch }
+    let count = ms.count() as u64;
+    RequestSample { labels, flags: "-".to_owned(), count, tries: count, retries: 0, sketch }
 }
 
 fn tcp(direction: Direction, source: &PeerLabels, destination: &PeerLabels) -> TcpSample {

@@ -26,11 +26,12 @@ fn window() -> Window {
         status,
         grpc: None,
         reason: "answered".to_owned(),
+        policy: String::new(),
     };
     let sample = |status, count| {
         let mut sketch = Sketch::default();
         (0..count).for_each(|_| sketch.record(Duration::from_millis(10)));
-        RequestSample { labels: labels(status), flags: "-".to_owned(), count, sketch }
+        RequestSample { labels: labels(status), flags: "-".to_owned(), count, tries: count, retries: 0, sketch }
     };
     for second in 1..=60_u64 {
         let bad = second.saturating_sub(30) * 5;

@@ -6,7 +6,7 @@ use leno_core::id::Direction;
 use leno_core::samples::{PeerLabels, RequestLabels, RequestSample, Samples, TcpLabels, TcpSample};
 use leno_core::sketch::Sketch;
 
-use super::{ProxyId, Window};
+use super::{LeftOut, ProxyId, Window};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// When the windows of these tests begin.
@@ -86,37 +86,89 @@ fn pods_that_went_away_stay_until_the_window_passes() {
     assert!(!window.proxies().next().unwrap().1.alive);
     window.trim(BEGIN + 5000 + 121_000);
     assert_eq!(window.proxies().count(), 0);
-    assert_eq!(window.size(), 0);
+    assert_eq!(window.size(), (0, 0));
 }
 
 #[test]
-fn old_frames_are_joined_and_nothing_is_lost() {
-    let mut window = Window::new(30 * MINUTE, BEGIN);
-    for i in 0..=360 {
-        window.record(samples(BEGIN - 1, i * 10), BEGIN + i * 5000);
-    }
-    let now = BEGIN + 360 * 5000;
+fn all_frames_are_as_fine_as_the_scrapes_where_there_is_room() {
+    let window = filled(Window::new(30 * MINUTE, BEGIN));
     let (_, proxy) = window.proxies().next().unwrap();
-    assert_eq!(count(&window, 30 * MINUTE, now), (3600, 1800.0));
-    assert!(proxy.frames.len() < 24 + 60, "{} frames", proxy.frames.len());
+    assert_eq!(count(&window, 30 * MINUTE, END), (3600, 1800.0));
+    assert!(proxy.frames.iter().all(|f| f.end - f.start == 5000), "{} frames", proxy.frames.len());
+    assert_eq!(window.left_out(), LeftOut::default());
+    assert_eq!(window.size().0, sizes(&window), "the account is right");
+}
+
+#[test]
+fn old_frames_are_joined_where_memory_is_short_and_nothing_is_lost() {
+    let window = filled(Window::new(30 * MINUTE, BEGIN).with_budget(30_000, 10_000));
+    let (_, proxy) = window.proxies().next().unwrap();
+    assert_eq!(count(&window, 30 * MINUTE, END), (3600, 1800.0));
     assert!(proxy.frames.iter().all(|f| f.end - f.start <= 30_000));
     assert!(proxy.frames.iter().zip(proxy.frames.iter().skip(1)).all(|(a, b)| a.end == b.start), "without gaps");
     let fine = proxy.frames.iter().filter(|f| f.end - f.start == 5000).count();
     assert!(fine >= 24, "the last two minutes are as fine as the scrapes: {fine}");
-    let sizes: usize = proxy.frames.iter().map(super::Frame::size).sum();
-    assert_eq!(window.size(), sizes, "the account is right");
+    let left_out = window.left_out();
+    assert!(left_out.joined > 0 && left_out.dropped == 0 && left_out.requests == 0, "{left_out:?}");
+    assert!(window.size().0 <= 30_000);
+    assert_eq!(window.size().0, sizes(&window), "the account is right");
 }
 
 #[test]
 fn memory_is_bounded_by_dropping_the_oldest() {
-    let mut window = Window::new(30 * MINUTE, BEGIN).with_budget(500);
+    let window = filled(Window::new(30 * MINUTE, BEGIN).with_budget(3000, 10_000));
+    assert!(window.size().0 <= 3000, "{:?}", window.size());
+    assert_eq!(count(&window, MINUTE, END), (120, 60.0), "what is recent is kept");
+    assert!(window.left_out().dropped > 0, "{:?}", window.left_out());
+}
+
+#[test]
+fn series_without_room_are_counted_and_those_that_are_known_go_on() {
+    let mut window = Window::new(30 * MINUTE, BEGIN).with_budget(100_000, 1000);
+    window.record(samples(BEGIN + 1, 10), BEGIN + 5000);
+    let more = |count| {
+        let mut more = samples(BEGIN + 1, count);
+        let mut other = more.requests[0].clone();
+        other.labels.route = "other".to_owned();
+        more.requests.insert(0, other);
+        more.requests.swap(0, 1);
+        more
+    };
+    window.record(more(30), BEGIN + 10_000);
+    assert_eq!(count(&window, MINUTE, BEGIN + 10_000).0, 30, "of the known series all");
+    assert_eq!(window.left_out().requests, 30, "of the other none");
+    assert!(window.size().1 <= 1000, "{:?}", window.size());
+}
+
+#[test]
+fn tries_are_counted_beside_requests() {
+    let mut window = Window::new(30 * MINUTE, BEGIN);
+    let with = |count, tries, retries| {
+        let mut samples = samples(BEGIN + 1, count);
+        (samples.requests[0].tries, samples.requests[0].retries) = (tries, retries);
+        samples
+    };
+    window.record(with(10, 13, 3), BEGIN + 5000);
+    window.record(with(20, 30, 10), BEGIN + 10_000);
+    let (_, proxy) = window.proxies().next().unwrap();
+    let seen: Vec<_> = proxy.frames.iter().flat_map(super::Frame::requests).map(|(_, c)| c.get()).collect();
+    assert_eq!((seen[1].tries, seen[1].retries), (17, 7));
+}
+
+/// Half an hour of one request in half a second.
+fn filled(mut window: Window) -> Window {
     for i in 0..=360 {
         window.record(samples(BEGIN - 1, i * 10), BEGIN + i * 5000);
     }
-    assert!(window.size() <= 500, "{}", window.size());
-    let now = BEGIN + 360 * 5000;
-    assert_eq!(count(&window, MINUTE, now), (120, 60.0), "what is recent is kept");
+    window
 }
+
+fn sizes(window: &Window) -> usize {
+    window.proxies().flat_map(|(_, proxy)| &proxy.frames).map(super::Frame::size).sum()
+}
+
+/// When it ends.
+const END: u64 = BEGIN + 360 * 5000;
 
 #[test]
 fn open_connections_are_counted_as_they_are_now() {
@@ -127,7 +179,7 @@ fn open_connections_are_counted_as_they_are_now() {
     let (id, proxy) = window.proxies().next().unwrap();
     assert_eq!(proxy.open[0].1, 1);
     let span = proxy.span(MINUTE, BEGIN + 5000);
-    let connections = span.frames[0].tcp.values().next().unwrap();
+    let connections = span.frames[0].tcp().next().unwrap().1;
     assert_eq!((connections.opened, connections.closed), (2, 8));
     let id = id.clone();
     window.gone(&id);
@@ -147,8 +199,8 @@ fn a_clock_that_jumps_back_breaks_nothing() {
 fn count(window: &Window, length: Duration, now: u64) -> (u64, f64) {
     let (_, proxy) = window.proxies().next().expect("one proxy");
     let span = proxy.span(length, now);
-    let requests = span.frames.iter().flat_map(|f| f.requests.values());
-    (requests.map(|r| r.count).sum(), span.seconds)
+    let requests = span.frames.iter().flat_map(|f| f.requests());
+    (requests.map(|(_, coded)| coded.get().count).sum(), span.seconds)
 }
 
 /// Samples of a proxy that has seen `count` requests of 10 ms since it started.
@@ -165,6 +217,7 @@ fn samples(started_ms: u64, count: u64) -> Samples {
         status: 200,
         grpc: None,
         reason: "answered".to_owned(),
+        policy: String::new(),
     };
     Samples {
         namespace: "shop".to_owned(),
@@ -173,7 +226,7 @@ fn samples(started_ms: u64, count: u64) -> Samples {
         kind: "deployment".to_owned(),
         version: "0.1.0".to_owned(),
         started_ms,
-        requests: vec![RequestSample { labels, flags: "-".to_owned(), count, sketch }],
+        requests: vec![RequestSample { labels, flags: "-".to_owned(), count, tries: count, retries: 0, sketch }],
         tcp: Vec::new(),
     }
 }

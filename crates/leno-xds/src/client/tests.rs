@@ -117,6 +117,7 @@ fn policies(namespace: &str, count: usize) -> Bytes {
         namespace: namespace.to_owned(),
         peer_authentications: vec![authn; count],
         authorization: Vec::new(),
+        telemetry: Vec::new(),
     };
     Resource::Policies(Arc::new(policies)).encode()
 }

@@ -1,7 +1,7 @@
 //! `Policies`. What a reader does not understand denies: refusing the resource would keep an older policy, or none.
 
 use leno_core::model::authz::{AuthzCondition, AuthzOperation, AuthzRule, AuthzSource, Values};
-use leno_core::model::{AuthorizationPolicy, AuthzAction, MtlsMode, PeerAuthentication, Policies};
+use leno_core::model::{AuthorizationPolicy, AuthzAction, MtlsMode, PeerAuthentication, Policies, Telemetry};
 
 use super::common::{DecodeError, Wire, each, list, or_default, port, required, to_list, unless_default};
 use crate::proto::leno as pb;
@@ -17,6 +17,7 @@ impl Wire for Policies {
             namespace: self.namespace.clone(),
             peer_authentications: to_list(&self.peer_authentications),
             authorization: to_list(&self.authorization),
+            telemetry: to_list(&self.telemetry),
         }
     }
 
@@ -25,6 +26,8 @@ impl Wire for Policies {
             namespace: p.namespace,
             peer_authentications: list(p.peer_authentications, "peer_authentications")?,
             authorization: list(p.authorization, "authorization")?,
+            // What is reported is no reason to keep older policies: an object that cannot be read is left out.
+            telemetry: p.telemetry.into_iter().filter_map(|t| Telemetry::from_wire(t).ok()).collect(),
         })
     }
 }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use leno_core::model::route::{HttpMatch, Redirect, RouteAction, TcpMatch, TcpRoute, TlsRoute, WeightedBackend};
+use leno_core::model::route::{
+    HttpMatch, Redirect, RouteAction, RuleOrigin, TcpMatch, TcpRoute, TlsRoute, WeightedBackend,
+};
 use leno_core::model::{HttpRoute, RouteTable, Routes, StringMatch};
 
 use super::common::{
-    At, DecodeError, Wire, export_to, from_export_to, list, optional, optional_nanos, optional_port, or_default,
-    required, service_id, status, to_list, unless_default,
+    At, DecodeError, Wire, each, export_to, from_export_to, list, optional, optional_nanos, optional_port, or_default,
+    port, required, service_id, status, to_list, unless_default,
 };
 use crate::proto::leno as pb;
 
@@ -33,6 +35,7 @@ impl Wire for RouteTable {
             http: to_list(&self.http),
             tcp: to_list(&self.tcp),
             tls: to_list(&self.tls),
+            http_ports: self.http_ports.iter().copied().map(u32::from).collect(),
         }
     }
 
@@ -43,6 +46,7 @@ impl Wire for RouteTable {
             http: list(p.http, "http")?,
             tcp: list(p.tcp, "tcp")?,
             tls: list(p.tls, "tls")?,
+            http_ports: each(p.http_ports, "http_ports", |n| port(n, ""))?,
         })
     }
 }
@@ -71,6 +75,8 @@ impl Wire for HttpRoute {
             mirrors: to_list(&self.mirrors),
             headers: unless_default(&self.headers),
             cors: self.cors.as_ref().map(Wire::to_wire),
+            origin: self.origin.as_ref().map(|o| o.to_wire()),
+            try_timeout_ns: optional_nanos(self.try_timeout),
         }
     }
 
@@ -93,7 +99,21 @@ impl Wire for HttpRoute {
             mirrors: list(p.mirrors, "mirrors")?,
             headers: or_default(p.headers, "headers")?,
             cors: optional(p.cors, "cors")?,
+            origin: optional::<RuleOrigin>(p.origin, "origin")?.map(Box::new),
+            try_timeout: p.try_timeout_ns.map(Duration::from_nanos),
         })
+    }
+}
+
+impl Wire for RuleOrigin {
+    type Proto = pb::RuleOrigin;
+
+    fn to_wire(&self) -> pb::RuleOrigin {
+        pb::RuleOrigin { object: Some(self.object.to_wire()), index: self.index }
+    }
+
+    fn from_wire(p: pb::RuleOrigin) -> Result<Self, DecodeError> {
+        Ok(Self { object: required(p.object, "object")?, index: p.index })
     }
 }
 
@@ -115,6 +135,7 @@ impl Wire for HttpMatch {
             port: self.port.map(u32::from),
             source_labels: self.source_labels.clone(),
             source_namespace: self.source_namespace.clone(),
+            uri_by_element: self.uri_by_element,
         }
     }
 
@@ -132,6 +153,7 @@ impl Wire for HttpMatch {
             port: optional_port(p.port, "port")?,
             source_labels: p.source_labels,
             source_namespace: p.source_namespace,
+            uri_by_element: p.uri_by_element,
         })
     }
 }

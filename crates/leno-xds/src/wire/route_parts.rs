@@ -20,6 +20,7 @@ impl Wire for WeightedBackend {
             backend: Some(self.backend.to_wire()),
             weight: self.weight,
             headers: unless_default(&self.headers),
+            invalid: self.invalid,
         }
     }
 
@@ -28,6 +29,7 @@ impl Wire for WeightedBackend {
             backend: required(p.backend, "backend")?,
             weight: p.weight,
             headers: or_default(p.headers, "headers")?,
+            invalid: p.invalid,
         })
     }
 }
@@ -54,6 +56,8 @@ impl Wire for Redirect {
             scheme: self.scheme.clone(),
             port: self.port.map(u32::from),
             status: self.status.into(),
+            prefix: self.prefix.clone(),
+            derive_port: self.derive_port,
         }
     }
 
@@ -64,6 +68,8 @@ impl Wire for Redirect {
             scheme: p.scheme,
             port: optional_port(p.port, "port")?,
             status: status(p.status, "status")?,
+            prefix: p.prefix,
+            derive_port: p.derive_port,
         })
     }
 }
@@ -76,12 +82,23 @@ impl Wire for Rewrite {
             Some((pattern, substitution)) => (Some(pattern.source().to_owned()), substitution.clone()),
             None => (None, String::new()),
         };
-        pb::Rewrite { uri: self.uri.clone(), uri_regex, uri_substitution, authority: self.authority.clone() }
+        pb::Rewrite {
+            uri: self.uri.clone(),
+            path: self.path.clone(),
+            uri_regex,
+            uri_substitution,
+            authority: self.authority.clone(),
+        }
     }
 
     fn from_wire(p: pb::Rewrite) -> Result<Self, DecodeError> {
         let compiled = p.uri_regex.map(pattern).transpose().at("uri_regex")?;
-        Ok(Self { uri: p.uri, uri_regex: compiled.map(|c| (c, p.uri_substitution)), authority: p.authority })
+        Ok(Self {
+            uri: p.uri,
+            path: p.path,
+            uri_regex: compiled.map(|c| (c, p.uri_substitution)),
+            authority: p.authority,
+        })
     }
 }
 
@@ -94,6 +111,7 @@ impl Wire for RetryPolicy {
             per_try_timeout_ns: optional_nanos(self.per_try_timeout),
             retry_on: unless_default(&self.retry_on),
             backoff_ns: nanos(self.backoff),
+            least_backoff_ns: nanos(self.least_backoff),
         }
     }
 
@@ -103,6 +121,7 @@ impl Wire for RetryPolicy {
             per_try_timeout: p.per_try_timeout_ns.map(Duration::from_nanos),
             retry_on: or_default(p.retry_on, "retry_on")?,
             backoff: Duration::from_nanos(p.backoff_ns),
+            least_backoff: Duration::from_nanos(p.least_backoff_ns),
         })
     }
 }
@@ -196,6 +215,7 @@ impl Wire for Cors {
             expose_headers: self.expose_headers.clone(),
             max_age_ns: optional_nanos(self.max_age),
             allow_credentials: self.allow_credentials,
+            answers_others: self.answers_others,
         }
     }
 
@@ -207,6 +227,7 @@ impl Wire for Cors {
             expose_headers: p.expose_headers,
             max_age: p.max_age_ns.map(Duration::from_nanos),
             allow_credentials: p.allow_credentials,
+            answers_others: p.answers_others,
         })
     }
 }

@@ -1,3 +1,4 @@
+mod reporting;
 mod strategy;
 
 use leno_core::id::{Origin, SpiffeId};
@@ -102,6 +103,7 @@ fn what_a_policy_reader_does_not_understand_denies() {
             policy(1, policy::LEVEL + 1),
             policy(1, 0),
         ],
+        telemetry: Vec::new(),
     };
     let Resource::Policies(decoded) = decode(ResourceKind::Policies, &policies).unwrap() else { panic!() };
     assert_eq!(decoded.peer_authentications[0].mode, MtlsMode::Strict);

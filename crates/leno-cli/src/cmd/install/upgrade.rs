@@ -34,7 +34,7 @@ pub(crate) fn run(args: &UpgradeArgs, globals: &Globals) -> anyhow::Result<ExitC
             bail!("there is no Leno in namespace {namespace}: `leno install` makes one");
         }
         let mut layers = remembered(&old, args.choices.revision.as_deref());
-        layers.extend(args.choices.remembered()?);
+        add(&mut layers, args.choices.remembered()?);
         let values = args.choices.values(Some(merged(&layers)))?;
         if let Some(form) = args.how.output {
             super::print(&manifests::install(&values), form)?;
@@ -87,6 +87,13 @@ fn remembered(old: &[Value], wanted: Option<&str>) -> Vec<Layer> {
     }
     layers.retain(|l| l.tree.as_object().is_none_or(|m| !m.is_empty()));
     layers
+}
+
+/// Later choices come last; one that is made again is not kept twice, so that the same upgrade twice changes nothing.
+fn add(layers: &mut Vec<Layer>, new: Vec<Layer>) {
+    let again = |l: &Layer| new.iter().any(|n| n.origin == l.origin && n.tree == l.tree);
+    layers.retain(|l| !again(l));
+    layers.extend(new);
 }
 
 /// All that was chosen, as it stands on the `ConfigMap`.
@@ -151,7 +158,8 @@ async fn stale(cluster: &Cluster, wanted: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{apply, merged, remembered};
+    use super::{add, apply, merged, remembered};
+    use leno_install::values::Layer;
     use serde_json::json;
 
     #[test]
@@ -165,5 +173,15 @@ mod tests {
         let map = json!({"metadata": {"labels": {"istio.io/rev": "default"}, "annotations": {apply::CHOICES: chosen}}});
         let layers = remembered(&[map], Some("canary"));
         assert_eq!(merged(&layers).tree, json!({"profile": "demo", "values": {"global": {"hub": "h"}}}));
+    }
+
+    #[test]
+    fn a_choice_that_is_made_again_is_kept_once_and_wins() {
+        let choice = |origin: &str, value: &str| Layer { origin: origin.to_owned(), tree: json!({ "hub": value }) };
+        let mut layers = vec![choice("--set hub=a", "a"), choice("--set hub=b", "b")];
+        add(&mut layers, vec![choice("--set hub=a", "a")]);
+        let origins: Vec<&str> = layers.iter().map(|l| l.origin.as_str()).collect();
+        assert_eq!(origins, ["--set hub=b", "--set hub=a"]);
+        assert_eq!(merged(&layers).tree, json!({ "hub": "a" }));
     }
 }

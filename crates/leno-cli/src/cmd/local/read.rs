@@ -38,7 +38,7 @@ impl Found {
 ///
 /// # Errors
 /// A file cannot be read, or there is nothing in them.
-pub(super) fn read(paths: &[PathBuf], namespace: Option<&str>) -> anyhow::Result<(Vec<Object>, Vec<Diagnostic>)> {
+pub(crate) fn read(paths: &[PathBuf], namespace: Option<&str>) -> anyhow::Result<(Vec<Object>, Vec<Diagnostic>)> {
     let (mut objects, mut findings) = (Vec::new(), Vec::new());
     for (name, text) in texts(paths)? {
         let read = leno_config::read(&name, &text);

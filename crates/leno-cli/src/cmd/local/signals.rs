@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 /// # Errors
 /// When the kernel refuses.
-pub(super) fn take() -> std::io::Result<Receiver<i32>> {
+pub(crate) fn take() -> std::io::Result<Receiver<i32>> {
     let (to, from) = channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut terminate, mut hang_up) = {

@@ -15,12 +15,12 @@ pub(super) fn rules(dump: &Value) -> Value {
             all.push(json!({"service": name, "match": "any", "to": name, "timeout": "-", "retries": "default"}));
             continue;
         }
-        let origin = &table["origin"];
-        let source = format!("{}/{}", word(&origin["namespace"]), word(&origin["name"]));
+        let source = source(&table["origin"]);
         for rule in list(&table["http"]) {
+            let own = &rule["origin"]["object"];
             all.push(json!({
                 "service": name,
-                "source": source,
+                "source": if own.is_null() { source.clone() } else { self::source(own) },
                 "line": rule["line"],
                 "rule": rule["name"],
                 "match": matches(&rule["matches"]),
@@ -38,6 +38,15 @@ pub(super) fn rules(dump: &Value) -> Value {
         }
     }
     Value::Array(all)
+}
+
+/// `NAMESPACE/NAME`, with the kind where it is none of Istio's.
+fn source(origin: &Value) -> String {
+    let name = format!("{}/{}", word(&origin["namespace"]), word(&origin["name"]));
+    match origin["kind"].as_str() {
+        Some(kind @ ("HTTPRoute" | "GRPCRoute")) => format!("{kind} {name}"),
+        _ => name,
+    }
 }
 
 /// The rules as a table.
@@ -65,7 +74,11 @@ fn matches(matches: &Value) -> String {
 
 fn one_match(one: &Value) -> String {
     let mut parts = Vec::new();
-    if !one["uri"].is_null() {
+    let by_element = one["uri"]["prefix"].as_str().filter(|_| one["uri_by_element"] == true);
+    if let Some(prefix) = by_element {
+        // The empty one is the prefix of all.
+        parts.extend((!prefix.is_empty()).then(|| format!("{prefix}/*")));
+    } else if !one["uri"].is_null() {
         parts.push(string_match("", &one["uri"]));
     }
     for name in ["scheme", "method", "authority"] {
@@ -112,7 +125,8 @@ fn action(action: &Value) -> String {
     }
     let redirect = &action["redirect"];
     let part = |name: &str| redirect[name].as_str().unwrap_or_default().to_owned();
-    format!("redirect {} {}{}", word(&redirect["status"]), part("authority"), part("uri"))
+    let prefix = redirect["prefix"].as_str().map(|prefix| format!("{prefix}/*")).unwrap_or_default();
+    format!("redirect {} {}{}{prefix}", word(&redirect["status"]), part("authority"), part("uri"))
 }
 
 fn backends(list_of: &Value) -> String {
@@ -126,6 +140,9 @@ fn backends(list_of: &Value) -> String {
         }
         if let Some(port) = backend["port"].as_u64() {
             text = format!("{text}:{port}");
+        }
+        if b["invalid"] == true {
+            text = format!("{text} (500)");
         }
         let weight = b["weight"].as_u64().unwrap_or(0);
         if all.len() > 1 && total > 0 {

@@ -103,6 +103,29 @@ pub(super) async fn all(cluster: &Cluster, revision: Option<&str>, purge: bool) 
     Ok(found)
 }
 
+/// A release of the chart.
+pub(super) struct Release {
+    pub(super) namespace: String,
+    pub(super) name: String,
+}
+
+/// The Helm release that a control plane on the cluster belongs to. While it runs it makes anew what is removed.
+///
+/// # Errors
+/// When the API server refuses or does not answer.
+pub(super) async fn helm_release(cluster: &Cluster) -> anyhow::Result<Option<Release>> {
+    let selector = format!("{}=Helm,app.kubernetes.io/part-of=leno", MANAGED_BY.0);
+    let deployments = cluster.list(&Kind::namespaced("apps", "v1", "Deployment"), None, Some(&selector)).await?;
+    Ok(deployments.iter().find(|d| !is_going(d)).map(|d| {
+        let annotation = |key: &str| d["metadata"]["annotations"][key].as_str().map(str::to_owned);
+        let namespace = d["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
+        Release {
+            name: annotation("meta.helm.sh/release-name").unwrap_or_else(|| "leno".to_owned()),
+            namespace: annotation("meta.helm.sh/release-namespace").unwrap_or(namespace),
+        }
+    }))
+}
+
 /// In the order of removal.
 fn kinds() -> Vec<Kind> {
     let api = "admissionregistration.k8s.io";
@@ -132,7 +155,9 @@ async fn leases(cluster: &Cluster, homes: &[String], revision: Option<&str>, fou
     all.retain(|lease| {
         let name = lease["metadata"]["name"].as_str().unwrap_or_default();
         let wanted = match revision {
-            None => name == "leno-control-leader" || name.starts_with("leno-control-leader-"),
+            None => {
+                ["leno-control-leader", "leno-control-mesh"].contains(&name) || name.starts_with("leno-control-leader-")
+            }
             Some("default") => name == "leno-control-leader",
             Some(revision) => name == format!("leno-control-leader-{revision}"),
         };

@@ -8,22 +8,27 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use leno_core::names::port;
-use leno_core::tap::{Peer, Tapped, Taps};
+use leno_core::tap::{Tapped, Taps};
 use leno_viz::model::{Kind, Resource, parse_duration};
+use leno_viz::tap::{DEFAULT_PACE, Filter, MOST_SIDECARS, Pace, Status};
 
 use crate::access::{self, Access, Pod};
 
 /// Shows requests live, as the sidecars see them end.
 ///
 /// It reads the sidecars' loopback through a port-forward: who may tap is who may port-forward to the pods
-/// (`pods/portforward`). Of a query only the keys are shown, and no header.
+/// (`pods/portforward`). Of a query only the keys are shown; headers only where asked for, without what may be secret.
 #[derive(clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     of: Of,
     /// At most so many a second; the others are counted.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = DEFAULT_PACE)]
     max_rps: u32,
+    /// With the headers of requests and answers. Values that may be secret (authorization, cookies, tokens, keys …) never
+    /// leave the sidecar.
+    #[arg(long)]
+    headers: bool,
     /// Form of the output: a line each, more of it, or an object of JSON a line.
     #[arg(short, long, value_enum, default_value_t)]
     output: Form,
@@ -55,7 +60,7 @@ pub(super) struct Of {
     #[arg(long)]
     authority: Option<String>,
     /// Only with this status: 503, or 5xx.
-    #[arg(long, value_parser = status)]
+    #[arg(long)]
     status: Option<Status>,
     /// Only what took at least so long: 100ms, 2s.
     #[arg(long, value_parser = parse_duration)]
@@ -73,17 +78,18 @@ enum Form {
     Json,
 }
 
-/// Lowest and highest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Status(u16, u16);
-
-fn status(text: &str) -> Result<Status, String> {
-    let class = text.strip_suffix("xx").and_then(|c| c.parse::<u16>().ok()).filter(|c| (1..=5).contains(c));
-    let one = text.parse::<u16>().ok().filter(|s| *s == 0 || (100..600).contains(s));
-    match (class, one) {
-        (Some(class), _) => Ok(Status(class * 100, class * 100 + 99)),
-        (None, Some(one)) => Ok(Status(one, one)),
-        (None, None) => Err(format!("`{text}` is no status such as 503 or 5xx; 0 is for a client that got none")),
+impl Of {
+    fn filter(&self) -> Filter {
+        Filter {
+            from: self.from.clone(),
+            to: self.to.clone(),
+            namespace: Some(self.namespace.clone()),
+            method: self.method.clone(),
+            path: self.path.clone(),
+            authority: self.authority.clone(),
+            status: self.status,
+            min_latency: self.min_latency,
+        }
     }
 }
 
@@ -96,57 +102,83 @@ struct Source {
 /// Runs it.
 pub(super) fn run(args: &Args, mesh: &dyn Access) -> anyhow::Result<ExitCode> {
     let mut pace = Pace::new(args.max_rps);
-    let missed = watch(&args.of, mesh, |found, _| {
+    let mut watch = Watch::begin(&args.of, args.headers, mesh)?;
+    loop {
+        let found = watch.fetch(mesh)?;
+        watch.notes.drain(..).for_each(|note| eprintln!("{note}"));
         let mut out = std::io::stdout().lock();
         for tapped in found.iter().filter(|_| pace.may(Instant::now())) {
             let line = match args.output {
                 Form::Json => serde_json::to_string(tapped)?,
-                form => line::line(tapped, form == Form::Wide),
+                form => line::line(tapped, form == Form::Wide) + &line::headers(tapped),
             };
             writeln!(out, "{line}")?;
         }
-        Ok(out.flush()?)
-    })?;
-    if missed + pace.held > 0 {
-        let all = missed + pace.held;
-        eprintln!("{all} were not shown: {} beyond --max-rps, {missed} faster than they could be read", pace.held);
+        out.flush()?;
+        drop(out);
+        if watch.is_over() {
+            break;
+        }
+        std::thread::sleep(PERIOD);
+    }
+    let all = watch.missed + pace.held;
+    if all > 0 {
+        let (paced, missed) = (pace.held, watch.missed);
+        eprintln!("{all} were not shown: {paced} beyond --max-rps, {missed} faster than they could be read");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Gives what ended to `show`, twice a second, until it is time: how many the sidecars could not keep.
-pub(super) fn watch(
-    of: &Of,
-    mesh: &dyn Access,
-    mut show: impl FnMut(&[Tapped], u64) -> anyhow::Result<()>,
-) -> anyhow::Result<u64> {
-    let mut sources = sources(of, mesh)?;
-    let end = of.duration.map(|d| Instant::now() + d);
-    let mut missed = 0;
-    eprintln!("Tapping {} until Ctrl-C or its end.", count(sources.len(), "sidecar"));
-    loop {
+/// Sidecars that are asked again and again what ended.
+pub(super) struct Watch {
+    sources: Vec<Source>,
+    filter: Filter,
+    headers: bool,
+    end: Option<Instant>,
+    /// How many the sidecars could not keep.
+    pub(super) missed: u64,
+    /// What to tell of sidecars that went away.
+    pub(super) notes: Vec<String>,
+}
+
+impl Watch {
+    /// Finds them, and says how many there are.
+    pub(super) fn begin(of: &Of, headers: bool, mesh: &dyn Access) -> anyhow::Result<Self> {
+        let sources = sources(of, mesh)?;
+        eprintln!("Tapping {} until Ctrl-C or its end.", count(sources.len(), "sidecar"));
+        let end = of.duration.map(|d| Instant::now() + d);
+        Ok(Self { sources, filter: of.filter(), headers, end, missed: 0, notes: Vec::new() })
+    }
+
+    /// What ended since the last time and is wanted, in order.
+    ///
+    /// # Errors
+    /// When no sidecar is left.
+    pub(super) fn fetch(&mut self, mesh: &dyn Access) -> anyhow::Result<Vec<Tapped>> {
+        let Self { sources, filter, headers, missed, notes, .. } = self;
         let mut found = Vec::new();
         // One that ended in the meantime is no reason to stop.
-        sources.retain_mut(|source| match fetch(mesh, source) {
+        sources.retain_mut(|source| match fetch(mesh, source, *headers) {
             Ok(taps) => {
-                missed += taps.missed;
-                found.extend(taps.requests.into_iter().filter(|tapped| wanted(of, tapped)));
+                *missed += taps.missed;
+                found.extend(taps.requests.into_iter().filter(|tapped| filter.takes(tapped)));
                 true
             }
             Err(error) => {
-                eprintln!("{}: {error:#}", source.pod.name);
+                notes.push(format!("{}: {error:#}", source.pod.name));
                 false
             }
         });
-        if sources.is_empty() {
-            bail!("no sidecar is left to tap");
+        if self.sources.is_empty() {
+            bail!("no sidecar is left to tap ({})", self.notes.join("; "));
         }
         found.sort_by_key(|tapped| tapped.at_ms);
-        show(&found, missed)?;
-        if end.is_some_and(|end| Instant::now() >= end) {
-            return Ok(missed);
-        }
-        std::thread::sleep(PERIOD);
+        Ok(found)
+    }
+
+    /// Whether its time is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
     }
 }
 
@@ -177,9 +209,9 @@ fn sources(args: &Of, mesh: &dyn Access) -> anyhow::Result<Vec<Source>> {
     if meshed.is_empty() {
         bail!("no pod of {what} has a sidecar");
     }
-    if meshed.len() > MOST {
+    if meshed.len() > MOST_SIDECARS {
         bail!(
-            "{what}: {} sidecars are too many to watch at a time (at most {MOST}): name a workload or a pod",
+            "{what}: {} sidecars are too many to watch at a time (at most {MOST_SIDECARS}): name a workload or a pod",
             meshed.len()
         );
     }
@@ -195,66 +227,17 @@ fn is_of(pod: &Pod, kind: Kind, name: Option<&str>) -> bool {
     }
 }
 
-fn fetch(mesh: &dyn Access, source: &mut Source) -> anyhow::Result<Taps> {
-    let path = source.next.map_or_else(|| "/leno/v1/tap".to_owned(), |next| format!("/leno/v1/tap?from={next}"));
+fn fetch(mesh: &dyn Access, source: &mut Source, headers: bool) -> anyhow::Result<Taps> {
+    let from = source.next.map(|next| format!("&from={next}")).unwrap_or_default();
+    let path = format!("/leno/v1/tap?headers={}{from}", u8::from(headers));
     let value = access::pod_json(mesh, &source.pod, port::ADMIN, &path)?;
     let taps: Taps = serde_json::from_value(value).context("the sidecar's answer")?;
     source.next = Some(taps.next);
     Ok(taps)
 }
 
-fn wanted(args: &Of, t: &Tapped) -> bool {
-    let host = |h: &str| t.authority == h || t.authority.rsplit_once(':').is_some_and(|(name, _)| name == h);
-    args.from.as_ref().is_none_or(|r| is(r, &t.source, "", &args.namespace))
-        && args.to.as_ref().is_none_or(|r| is(r, &t.destination, &t.service, &args.namespace))
-        && args.method.as_ref().is_none_or(|m| m.eq_ignore_ascii_case(&t.method))
-        && args.path.as_ref().is_none_or(|p| t.path.starts_with(p.as_str()))
-        && args.authority.as_ref().is_none_or(|a| host(a))
-        && args.status.is_none_or(|s| (s.0..=s.1).contains(&t.status))
-        && args.min_latency.is_none_or(|least| t.latency_ms >= least.as_secs_f64() * 1000.0)
-}
-
-fn is(resource: &Resource, peer: &Peer, service: &str, namespace: &str) -> bool {
-    let namespace = resource.namespace.as_deref().unwrap_or(namespace);
-    let name = &resource.name;
-    match resource.kind {
-        Kind::Namespace => peer.namespace == *name,
-        Kind::Service => service == format!("{name}.{namespace}"),
-        Kind::Pod => peer.pod == *name && peer.namespace == namespace,
-        kind => {
-            peer.workload == *name
-                && peer.namespace == namespace
-                && (peer.kind.is_empty() || peer.kind == kind.as_str())
-        }
-    }
-}
-
-/// So many a second, and how many were held back.
-struct Pace {
-    limit: u32,
-    second: Instant,
-    used: u32,
-    held: u64,
-}
-
-impl Pace {
-    fn new(limit: u32) -> Self {
-        Self { limit, second: Instant::now(), used: 0, held: 0 }
-    }
-
-    fn may(&mut self, now: Instant) -> bool {
-        if now.saturating_duration_since(self.second) >= Duration::from_secs(1) {
-            (self.second, self.used) = (now, 0);
-        }
-        let may = self.used < self.limit;
-        self.used += u32::from(may);
-        self.held += u64::from(!may);
-        may
-    }
-}
-
-const PERIOD: Duration = Duration::from_millis(500);
-const MOST: usize = 50;
+/// Between two questions.
+pub(super) const PERIOD: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 pub(super) mod tests;

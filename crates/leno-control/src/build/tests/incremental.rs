@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
-use leno_config::Lowered;
+use leno_config::gateway::RouteKind;
+use leno_config::{Lowered, RuleHosts};
 use leno_core::id::{Origin, ServiceId};
 use leno_core::model::{DestinationRule, MeshConfig, MtlsMode};
 use leno_xds::snapshot::Snapshot;
 use leno_xds::wire::ResourceKind;
 use proptest::prelude::*;
 
-use super::mesh::{key, peer_authentication, pod, service, slice, table};
+use super::mesh::{key, mesh_route, namespace as namespace_of, peer_authentication, pod, service, slice, table};
 use crate::build::Refresher;
 use crate::world::{Touched, World};
 
@@ -56,10 +57,14 @@ fn piece() -> impl Strategy<Value = (&'static str, Lowered)> {
         }),
         (namespace(), app(), app(), 0..2_u8, 0..3_i64)
             .prop_map(|(ns, name, host, rank, created)| ("VirtualService", table(ns, name, host, rank, created))),
-        (namespace(), app(), app(), 0..3_i64).prop_map(|(ns, name, host, created)| {
+        (namespace(), app(), app(), app(), any::<bool>()).prop_map(|(ns, name, parent, backend, grpc)| {
+            let kind = if grpc { RouteKind::Grpc } else { RouteKind::Http };
+            ("HTTPRoute", mesh_route(ns, name, parent, backend, kind))
+        }),
+        (namespace(), app(), rule_hosts(), 0..3_i64).prop_map(|(ns, name, hosts, created)| {
             let origin = Origin { namespace: ns.to_owned(), name: name.to_owned(), ..Origin::default() };
             let rule = DestinationRule { origin, ..DestinationRule::default() };
-            ("DestinationRule", Lowered::DestinationRule { service: ServiceId::new("a", host), created, rule })
+            ("DestinationRule", Lowered::DestinationRule { hosts, created, rule })
         }),
         (prop::sample::select(vec!["a", "b", "istio-system", "root"]), app(), of_app(), mode(), mode()).prop_map(
             |(ns, name, app, mode, port)| {
@@ -70,10 +75,20 @@ fn piece() -> impl Strategy<Value = (&'static str, Lowered)> {
                 ("PeerAuthentication", Lowered::PeerAuthentication(p))
             }
         ),
+        (namespace(), prop::sample::select(vec!["", "80", "8080"]))
+            .prop_map(|(ns, ports)| ("Namespace", namespace_of(ns, ports))),
         prop::sample::select(vec!["istio-system", "root"]).prop_map(|root| {
             let mesh = MeshConfig { root_namespace: root.to_owned(), ..MeshConfig::default() };
             ("ConfigMap", Lowered::Mesh(mesh))
         }),
+    ]
+}
+
+fn rule_hosts() -> impl Strategy<Value = RuleHosts> {
+    let suffixes = ["", ".local", ".a.svc.cluster.local", ".example.com"];
+    prop_oneof![
+        prop::sample::select(vec!["x", "y"]).prop_map(|host| RuleHosts::Service(ServiceId::new("a", host))),
+        prop::sample::select(suffixes.to_vec()).prop_map(|suffix| RuleHosts::Suffix(suffix.to_owned())),
     ]
 }
 

@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
+use leno_config::gateway::{MeshRoute, MeshRule, Parent, Precedence, RouteKind};
 use leno_config::{Lowered, PodFacts, ServiceSpec, Slice, SliceEndpoint, TargetPort};
 use leno_core::id::{Origin, ServiceId};
+use leno_core::model::route::{Backend, HttpMatch, HttpRoute, RouteAction, WeightedBackend};
 use leno_core::model::{Labels, MtlsMode, PeerAuthentication, Protocol, RouteTable, ServiceKind, ServicePort};
 
 use crate::world::ObjectKey;
@@ -15,9 +17,11 @@ pub(super) fn key(kind: &str, piece: &Lowered) -> ObjectKey {
         Lowered::EndpointSlice(s) => (&s.namespace, &s.name),
         Lowered::Pod(p) => (&p.namespace, &p.name),
         Lowered::Routes { tables, .. } => (&tables[0].1.origin.namespace, &tables[0].1.origin.name),
+        Lowered::MeshRoute(route) => (&route.origin.namespace, &route.origin.name),
         Lowered::DestinationRule { rule, .. } => (&rule.origin.namespace, &rule.origin.name),
         Lowered::PeerAuthentication(p) => (&p.origin.namespace, &p.origin.name),
         Lowered::AuthorizationPolicy(p) => (&p.origin.namespace, &p.origin.name),
+        Lowered::Telemetry(t) => (&t.origin.namespace, &t.origin.name),
         Lowered::Namespace { name, .. } => (name, name),
         Lowered::Mesh(_) => {
             return ObjectKey {
@@ -33,6 +37,16 @@ pub(super) fn key(kind: &str, piece: &Lowered) -> ObjectKey {
 
 pub(super) fn labels(app: &str) -> Labels {
     Labels::from([("app".to_owned(), app.to_owned())])
+}
+
+/// A namespace that calls ports opaque; none where `ports` is empty.
+pub(super) fn namespace(name: &str, ports: &str) -> Lowered {
+    let annotations = if ports.is_empty() {
+        Labels::new()
+    } else {
+        Labels::from([("config.linkerd.io/opaque-ports".to_owned(), ports.to_owned())])
+    };
+    Lowered::Namespace { name: name.to_owned(), labels: Labels::new(), annotations }
 }
 
 fn pod_ip(n: u16) -> IpAddr {
@@ -99,6 +113,18 @@ pub(super) fn table(namespace: &str, name: &str, service: &str, rank: u8, create
     };
     let table = RouteTable { origin, ..RouteTable::default() };
     Lowered::Routes { rank, created, tables: vec![(ServiceId::new(namespace, service), table)] }
+}
+
+/// A route from one service to another, in namespace `a` or `b`; both services are in `a`.
+pub(super) fn mesh_route(namespace: &str, name: &str, parent: &str, backend: &str, kind: RouteKind) -> Lowered {
+    let origin = Origin { namespace: namespace.to_owned(), name: name.to_owned(), ..Origin::default() };
+    let to = Backend { service: ServiceId::new("a", backend), subset: None, port: Some(80) };
+    let to = WeightedBackend { backend: to, weight: 1, headers: Default::default(), invalid: false };
+    let route = HttpRoute { action: RouteAction::Forward(vec![to]), ..HttpRoute::default() };
+    let matches = vec![(Precedence::default(), HttpMatch::default())];
+    let parent = Parent { service: ServiceId::new("a", parent), port: None, section: None, index: 0 };
+    let rules = vec![MeshRule { route, matches, problems: Vec::new() }];
+    Lowered::MeshRoute(MeshRoute { kind, origin, created: 0, parents: vec![parent], rules })
 }
 
 pub(super) fn peer_authentication(namespace: &str, name: &str, app: Option<&str>, mode: MtlsMode) -> Lowered {

@@ -120,6 +120,7 @@ struct Led {
     hub: Arc<Hub>,
     keys: watch::Sender<Arc<Authority>>,
     leads: watch::Sender<bool>,
+    leads_mesh: watch::Sender<bool>,
 }
 
 /// A leader at work.
@@ -128,6 +129,7 @@ fn lead() -> Led {
     let hub = Hub::empty(World::new("cluster.local"));
     let (keys, receiver) = watch::channel(Arc::new(Authority::generate("cluster.local").unwrap()));
     let (leads, led) = watch::channel(true);
+    let (leads_mesh, led_mesh) = watch::channel(true);
     let duties = Duties {
         client: api.client(),
         suffix: "-canary".to_owned(),
@@ -138,8 +140,9 @@ fn lead() -> Led {
         proxies: Arc::default(),
         peers: Peers { namespace: "leno-system".to_owned(), own: None, port: 15014 },
     };
-    tokio::spawn(duties.run(led));
-    Led { api, feed, hub, keys, leads }
+    tokio::spawn(duties.clone().of_revision(led));
+    tokio::spawn(duties.of_mesh(led_mesh));
+    Led { api, feed, hub, keys, leads, leads_mesh }
 }
 
 impl Led {
@@ -175,11 +178,13 @@ async fn every_namespace_has_the_bundle() {
     let root = led.root();
     led.api.until(&bundle("bank"), |m| m["data"]["root-cert.pem"] == *root).await;
 
-    led.leads.send_replace(false);
+    // The bundle is the same whatever the revision: leading that alone does not do.
+    led.leads_mesh.send_replace(false);
     tokio::time::sleep(Duration::from_millis(50)).await;
     led.api.delete(&bundle("shop"));
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(led.api.get(&bundle("shop")), None, "a replica that does not lead writes nothing");
+    assert!(*led.leads.borrow());
 }
 
 #[tokio::test]
@@ -237,4 +242,52 @@ async fn objects_say_what_became_of_them() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let asked = |name| led.api.calls(&format!("PATCH {}/status", split(name)));
     assert_eq!((asked("a"), asked("b")), (1, 0));
+}
+
+#[tokio::test]
+async fn routes_say_what_became_of_them_to_each_service_and_leave_other_controllers_alone() {
+    let mut led = lead();
+    led.apply(
+        "Service",
+        "/api/v1/namespaces/shop/services/cart",
+        json!({ "metadata": {}, "spec": { "clusterIP": "10.96.0.7", "ports": [{ "name": "http", "port": 80 }] } }),
+    );
+    let path = "/apis/gateway.networking.k8s.io/v1/namespaces/shop/httproutes/cart";
+    let parent = |name: &str| json!({ "group": "", "kind": "Service", "name": name });
+    let gateway = json!({ "name": "edge" });
+    let other = json!({ "parentRef": gateway, "controllerName": "example.com/other", "conditions": [] });
+    let stale = json!({ "parentRef": parent("gone"), "controllerName": "leno.dev/mesh-controller", "conditions": [] });
+    led.apply(
+        "HTTPRoute",
+        path,
+        json!({ "metadata": { "generation": 4 },
+            "spec": { "parentRefs": [parent("cart"), gateway, parent("nobody")],
+                "rules": [{ "backendRefs": [{ "name": "none", "port": 80 }] }] },
+            "status": { "parents": [stale, other] } }),
+    );
+    let written = led.api.until(path, |o| o["status"]["parents"].as_array().is_some_and(|p| p.len() == 3)).await;
+    let parents = written["status"]["parents"].as_array().unwrap();
+    assert_eq!(parents[0], other);
+    let said = |at: usize| {
+        let entry = &parents[at];
+        assert_eq!(entry["controllerName"], "leno.dev/mesh-controller");
+        let all = entry["conditions"].as_array().unwrap().iter();
+        let words = all.map(|c| {
+            assert_eq!(c["observedGeneration"], 4);
+            format!(
+                "{} {} {}",
+                c["type"].as_str().unwrap(),
+                c["status"].as_str().unwrap(),
+                c["reason"].as_str().unwrap()
+            )
+        });
+        (entry["parentRef"]["name"].clone(), words.collect::<Vec<_>>())
+    };
+    let unresolved = "ResolvedRefs False BackendNotFound".to_owned();
+    assert_eq!(said(1), (json!("cart"), vec!["Accepted True Accepted".to_owned(), unresolved.clone()]));
+    assert_eq!(said(2), (json!("nobody"), vec!["Accepted False NoMatchingParent".to_owned(), unresolved]));
+    // Written once: what the object says now is what it is to say.
+    led.apply("HTTPRoute", path, led.api.get(path).unwrap());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(led.api.calls(&format!("PATCH {path}/status")), 1);
 }

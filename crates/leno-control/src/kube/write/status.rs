@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DynamicObject;
+use leno_config::gateway::ParentVerdict;
 use serde_json::{Value, json};
 
+use super::route_status::parents;
 use super::{Duties, MANAGER};
 use crate::kube::connect::words;
 use crate::kube::kinds::KINDS;
@@ -36,6 +38,8 @@ pub(in crate::kube) struct Fate {
     pub live: usize,
     /// Proxies that use it.
     pub of: usize,
+    /// Of routes of the Gateway API: by parent.
+    pub verdicts: Vec<ParentVerdict>,
 }
 
 /// Writes what changed.
@@ -50,14 +54,14 @@ pub(super) async fn keep(duties: &Duties) {
         let fates = fates(duties).await;
         let now = now();
         let news = fates.into_iter().filter_map(|(key, reported, fate)| {
-            let conditions = conditions(&fate, &reported.conditions, &now)?;
+            let status = patch(&fate, &reported, &now)?;
             let calm =
                 written.contains_key(&key) || without_status.contains(&(key.kind.clone(), reported.version.clone()));
-            (!calm).then_some((key, reported, conditions))
+            (!calm).then_some((key, reported, status))
         });
         let news: Vec<_> = news.take(AT_ONCE).collect();
-        for (key, reported, conditions) in news {
-            if write(duties, &key, &reported, conditions).await {
+        for (key, reported, status) in news {
+            if write(duties, &key, &reported, status).await {
                 written.insert(key, Instant::now());
             } else {
                 tracing::info!(kind = key.kind, version = reported.version, "its definition has no status");
@@ -90,10 +94,26 @@ async fn fates(duties: &Duties) -> Vec<(ObjectKey, Reported, Fate)> {
         let status = state.objects.get(&key)?.clone();
         let (more_live, more_of) = elsewhere.get(&key).copied().unwrap_or_default();
         let in_force = status.state == ObjectState::Accepted || state.world.has(&key);
-        let fate = Fate { status, in_force, live: live + more_live, of: of + more_of };
+        let verdicts = state.world.route_verdicts(&key);
+        let fate = Fate { status, in_force, live: live + more_live, of: of + more_of, verdicts };
         Some((key, reported, fate))
     };
     reports.into_iter().zip(here).filter_map(fate).collect()
+}
+
+/// What is to be written; `None` where it is so already.
+fn patch(fate: &Fate, reported: &Reported, now: &str) -> Option<Value> {
+    let generation = reported.generation;
+    match &reported.route {
+        Some(route) => {
+            let parents = parents(fate, &fate.verdicts, route, generation, now)?;
+            Some(json!({ "metadata": { "resourceVersion": route.resource_version }, "status": { "parents": parents } }))
+        }
+        None => {
+            let conditions = conditions(fate, &reported.conditions, now)?;
+            Some(json!({ "status": { "conditions": conditions, "observedGeneration": generation } }))
+        }
+    }
 }
 
 /// All conditions as they have to be; `None` where they are so already. Those of others stay.
@@ -131,7 +151,7 @@ pub(in crate::kube) fn conditions(fate: &Fate, present: &[Value], now: &str) -> 
     Some(others.cloned().chain(ours).collect())
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
@@ -139,16 +159,17 @@ fn cut(text: &str) -> String {
 }
 
 /// False: the kind has no status to write.
-async fn write(duties: &Duties, key: &ObjectKey, reported: &Reported, conditions: Vec<Value>) -> bool {
+async fn write(duties: &Duties, key: &ObjectKey, reported: &Reported, patch: Value) -> bool {
     let Some(kind) = KINDS.iter().find(|k| k.group == key.group && k.kind == key.kind) else { return true };
     let resource = kind.resource(&reported.version);
     let api: Api<DynamicObject> = Api::namespaced_with(duties.client.clone(), &key.namespace, &resource);
-    let patch = json!({ "status": { "conditions": conditions, "observedGeneration": reported.generation } });
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     match api.patch_status(&key.name, &params, &Patch::Merge(patch)).await {
         Ok(_) => true,
         // Either the object is gone, or its definition has no status: the answer is the same.
         Err(kube::Error::Api(status)) if status.code == 404 => !matches!(api.get_opt(&key.name).await, Ok(Some(_))),
+        // Somebody else wrote to it meanwhile: what it says now will be seen, and looked at again.
+        Err(kube::Error::Api(status)) if status.code == 409 => true,
         Err(error) => {
             tracing::warn!(object = %key, error = %words(&error), "its status cannot be written");
             true

@@ -16,7 +16,7 @@ fn of(name: &str, selector: &[(&str, &str)], mode: MtlsMode, created: i64) -> Pe
 }
 
 fn policies(namespace: &str, list: Vec<PeerAuthentication>) -> Policies {
-    Policies { namespace: namespace.into(), peer_authentications: list, authorization: vec![] }
+    Policies { namespace: namespace.into(), peer_authentications: list, authorization: vec![], telemetry: vec![] }
 }
 
 /// Mode and deciding object of port 80 of `app=web` in `shop`.

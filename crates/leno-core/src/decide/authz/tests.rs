@@ -329,7 +329,7 @@ fn policies_hold_in_their_namespace_and_those_of_the_root_everywhere() {
         selector: Labels::from([("app".into(), app.into())]),
         ..policy(name, Deny, vec![])
     };
-    let of = |ns: &str, authorization| Policies { namespace: ns.into(), peer_authentications: vec![], authorization };
+    let of = |ns: &str, authorization| Policies { namespace: ns.into(), authorization, ..Policies::default() };
     let own = of("shop", vec![policy("own", Deny, vec![]), selecting("web", "web"), selecting("api", "api")]);
     let root = of("istio-system", vec![policy("root", Deny, vec![]), selecting("root-web", "web")]);
     let other = of("other", vec![policy("other", Deny, vec![])]);

@@ -1,4 +1,4 @@
-use super::{mistaken_protocol, protocol_of_port};
+use super::{mistaken_protocol, names_port, protocol_of_port};
 use crate::model::Protocol;
 
 fn by_name(name: &str) -> Protocol {
@@ -83,4 +83,21 @@ fn names_that_look_like_a_mistake_are_told_apart_from_others() {
     }
     assert_eq!(mistaken_protocol(Some("kubernetes.io/http"), "x"), Some("http"));
     assert_eq!(mistaken_protocol(Some("http"), "webgrpc"), None, "the name does not count beside appProtocol");
+}
+
+#[test]
+fn an_annotation_names_ports_by_number_and_by_range() {
+    for (text, port, expected) in [
+        ("5432", 5432, true),
+        ("25, 4000-4010 ,8080", 4010, true),
+        ("25, 4000-4010 ,8080", 8080, true),
+        ("25, 4000-4010 ,8080", 4011, false),
+        ("4010-4000", 4005, false),
+        ("web", 80, false),
+        ("", 0, false),
+        ("-", 80, false),
+        ("99999", 34463, false),
+    ] {
+        assert_eq!(names_port(text, port), expected, "{text} {port}");
+    }
 }

@@ -12,7 +12,13 @@ const POST: RetryFacts = RetryFacts { idempotent_method: false, ..GET };
 const GRPC: RetryFacts = RetryFacts { grpc: true, ..POST };
 
 fn policy(retry_on: RetryOn) -> RetryPolicy {
-    RetryPolicy { attempts: 3, per_try_timeout: None, retry_on, backoff: Duration::from_millis(25) }
+    RetryPolicy {
+        attempts: 3,
+        per_try_timeout: None,
+        retry_on,
+        backoff: Duration::from_millis(25),
+        least_backoff: Duration::ZERO,
+    }
 }
 
 fn answered(status: u16) -> Attempt {
@@ -55,7 +61,11 @@ fn what_no_application_saw_goes_to_another_endpoint_whatever_the_method() {
         assert_eq!(refusal(policy, POST, unprocessed), None);
     }
     let first = should_retry(None, POST, Attempt::Failed(FailureKind::Connect), 1, || true);
-    assert_eq!(first, Verdict::Retry { at_most: Duration::ZERO }, "another endpoint need not be waited for");
+    assert_eq!(
+        first,
+        Verdict::Retry { at_least: Duration::ZERO, at_most: Duration::ZERO },
+        "another endpoint need not be waited for"
+    );
 }
 
 #[test]
@@ -102,7 +112,11 @@ fn grpc_codes_count_only_for_grpc() {
 fn tries_end() {
     let five = policy(RetryOn { five_xx: true, ..RetryOn::default() });
     let verdict = |tries| should_retry(Some(&five), GET, answered(500), tries, || false);
-    assert_eq!(verdict(3), Verdict::Retry { at_most: Duration::from_millis(100) }, "no budget for explicit policies");
+    assert_eq!(
+        verdict(3),
+        Verdict::Retry { at_least: Duration::ZERO, at_most: Duration::from_millis(100) },
+        "no budget for explicit policies"
+    );
     assert_eq!(verdict(4), Verdict::No(NoRetry::Exhausted));
     let failure = Attempt::Failed(FailureKind::Connect);
     assert!(matches!(should_retry(None, GET, failure, 2, || true), Verdict::Retry { .. }));
@@ -197,4 +211,13 @@ proptest! {
         budget.deposit(Duration::from_millis(latest + 20_000));
         prop_assert!((budget.balance() - 100.2).abs() < 1e-6);
     }
+}
+
+#[test]
+fn a_least_backoff_holds_for_the_first_retry_too() {
+    let policy = RetryPolicy { least_backoff: Duration::from_millis(80), ..policy(RetryOn::default()) };
+    let facts = RetryFacts { idempotent_method: true, request_bytes_left: false, body_replayable: true, grpc: false };
+    let unseen = Attempt::Failed(FailureKind::Connect);
+    let Verdict::Retry { at_least, .. } = should_retry(Some(&policy), facts, unseen, 1, || true) else { panic!() };
+    assert_eq!(at_least, Duration::from_millis(80));
 }

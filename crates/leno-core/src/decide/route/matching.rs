@@ -7,19 +7,80 @@ use crate::model::route::HttpMatch;
 use crate::model::{StringMatch, selects};
 
 pub(super) fn http(m: &HttpMatch, facts: &RequestFacts<'_>) -> bool {
+    first_miss(m, facts).is_none()
+}
+
+/// The condition of a match that a request does not meet; numbers are places in the match's own lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// The port dialled.
+    Port,
+    /// The path.
+    Uri,
+    /// The method.
+    Method,
+    /// The scheme.
+    Scheme,
+    /// The authority.
+    Authority,
+    /// A header that must look so.
+    Header(usize),
+    /// A header that must not.
+    WithoutHeader(usize),
+    /// A query parameter.
+    Query(usize),
+    /// The caller's labels.
+    SourceLabels,
+    /// The caller's namespace.
+    SourceNamespace,
+}
+
+/// The first condition that is not met; `None`: the request matches.
+#[must_use]
+pub fn first_miss(m: &HttpMatch, facts: &RequestFacts<'_>) -> Option<Miss> {
     let holds = |condition: &Option<StringMatch>, value: &str| condition.as_ref().is_none_or(|c| c.matches(value));
-    m.port.is_none_or(|p| p == facts.port)
-        && m.uri
-            .as_ref()
-            .is_none_or(|u| if m.ignore_uri_case { u.matches_ignoring_case(facts.path) } else { u.matches(facts.path) })
-        && holds(&m.method, facts.method)
-        && holds(&m.scheme, facts.scheme)
-        && m.authority.as_ref().is_none_or(|a| authority(a, facts))
-        && m.headers.iter().all(|(name, c)| facts.headers.get(name).is_some_and(|v| c.matches(v)))
-        && !m.without_headers.iter().any(|(name, c)| facts.headers.get(name).is_some_and(|v| c.matches(v)))
-        && m.query.iter().all(|(name, c)| query_parameter(facts.query, name).is_some_and(|v| c.matches(&v)))
-        && selects(&m.source_labels, facts.source_labels)
-        && m.source_namespace.as_deref().is_none_or(|ns| ns == facts.source_namespace)
+    let header = |name: &str, c: &StringMatch| facts.headers.get(name).is_some_and(|v| c.matches(v));
+    let path = |u: &StringMatch| uri(m, u, facts.path);
+    if m.port.is_some_and(|p| p != facts.port) {
+        return Some(Miss::Port);
+    }
+    if !m.uri.as_ref().is_none_or(path) {
+        return Some(Miss::Uri);
+    }
+    if !holds(&m.method, facts.method) {
+        return Some(Miss::Method);
+    }
+    if !holds(&m.scheme, facts.scheme) {
+        return Some(Miss::Scheme);
+    }
+    if !m.authority.as_ref().is_none_or(|a| authority(a, facts)) {
+        return Some(Miss::Authority);
+    }
+    if let Some(at) = m.headers.iter().position(|(name, c)| !header(name, c)) {
+        return Some(Miss::Header(at));
+    }
+    if let Some(at) = m.without_headers.iter().position(|(name, c)| header(name, c)) {
+        return Some(Miss::WithoutHeader(at));
+    }
+    let query = |name: &str, c: &StringMatch| query_parameter(facts.query, name).is_some_and(|v| c.matches(&v));
+    if let Some(at) = m.query.iter().position(|(name, c)| !query(name, c)) {
+        return Some(Miss::Query(at));
+    }
+    if !selects(&m.source_labels, facts.source_labels) {
+        return Some(Miss::SourceLabels);
+    }
+    let here = m.source_namespace.as_deref().is_none_or(|ns| ns == facts.source_namespace);
+    (!here).then_some(Miss::SourceNamespace)
+}
+
+fn uri(m: &HttpMatch, condition: &StringMatch, path: &str) -> bool {
+    match condition {
+        StringMatch::Prefix(prefix) if m.uri_by_element => {
+            path.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
+        condition if m.ignore_uri_case => condition.matches_ignoring_case(path),
+        condition => condition.matches(path),
+    }
 }
 
 /// Clients name the port or not as they like, so a condition may name it or not too.

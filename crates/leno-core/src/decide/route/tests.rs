@@ -186,7 +186,7 @@ fn a_pattern_rewrites_with_its_groups_and_keeps_the_query() {
 #[test]
 fn a_redirect_keeps_what_it_does_not_name() {
     let facts = RequestFacts { query: "q=1", authority: "web.shop:80", ..get("/old") };
-    let to = |r: Redirect| redirect_location(&r, &facts);
+    let to = |r: Redirect| redirect_location(&r, &facts, None);
     let r = Redirect::default;
     assert_eq!(to(r()), "http://web.shop:80/old?q=1");
     assert_eq!(to(Redirect { uri: Some("/new".into()), ..r() }), "http://web.shop:80/new?q=1");
@@ -201,7 +201,7 @@ fn a_redirect_keeps_what_it_does_not_name() {
 
 fn backend(name: &str, weight: u32) -> WeightedBackend {
     let backend = Backend { service: ServiceId::new("shop", name), subset: None, port: None };
-    WeightedBackend { backend, weight, headers: Default::default() }
+    WeightedBackend { backend, weight, headers: Default::default(), invalid: false }
 }
 
 #[test]
@@ -304,4 +304,71 @@ fn sni_wildcards_stand_for_whole_labels() {
     ] {
         assert_eq!(sni_matches(pattern, sni), expected, "{pattern} {sni}");
     }
+}
+
+#[test]
+fn a_prefix_by_element_ends_where_an_element_does() {
+    let by_element = |p: &str| HttpMatch { uri: prefix(p), uri_by_element: true, ..HttpMatch::default() };
+    for path in ["/v2", "/v2/", "/v2/example"] {
+        assert!(matches(by_element("/v2"), &get(path)), "{path}");
+    }
+    for path in ["/v2example", "/", "/foo/v2", "/V2"] {
+        assert!(!matches(by_element("/v2"), &get(path)), "{path}");
+    }
+    assert!(matches(by_element(""), &get("/anything")));
+}
+
+#[test]
+fn other_ports_than_the_tables_go_to_the_service() {
+    let never = HttpMatch { uri: exact("/never"), ..HttpMatch::default() };
+    let rule = HttpRoute { matches: vec![never], ..HttpRoute::default() };
+    let table = RouteTable { http: vec![rule], http_ports: vec![80], ..RouteTable::default() };
+    let at = |port| route(Some(&table), &RequestFacts { port, ..get("/") });
+    assert_eq!(at(80), RouteDecision::NotFound);
+    assert_eq!(at(8080), RouteDecision::Service);
+}
+
+/// The table in the Gateway API's description of `ReplacePrefixMatch`.
+#[test]
+fn prefixes_are_replaced_as_the_gateway_api_says() {
+    let rows = [
+        ("/foo/bar", "/foo", "/xyz", "/xyz/bar"),
+        ("/foo/bar", "/foo", "/xyz/", "/xyz/bar"),
+        ("/foo", "/foo", "/xyz", "/xyz"),
+        ("/foo/", "/foo", "/xyz", "/xyz/"),
+        ("/foo/bar", "/foo", "", "/bar"),
+        ("/foo/", "/foo", "", "/"),
+        ("/foo", "/foo", "", "/"),
+        ("/foo/", "/foo", "/", "/"),
+        ("/foo", "/foo", "/", "/"),
+        ("/bar", "", "/xyz", "/xyz/bar"),
+    ];
+    for (path, from, to, wanted) in rows {
+        let matched = HttpMatch { uri: prefix(from), uri_by_element: true, ..HttpMatch::default() };
+        let rewrite = Rewrite { uri: Some(to.into()), ..Rewrite::default() };
+        assert_eq!(apply_rewrite(path, &rewrite, Some(&matched)), wanted, "{path} {from} {to}");
+        let redirect = Redirect { prefix: Some(to.into()), ..Redirect::default() };
+        let location = redirect_location(&redirect, &get(path), Some(&matched));
+        assert!(location.ends_with(wanted), "{location} {path} {from} {to}");
+    }
+    let whole = Rewrite { path: Some("/one".into()), ..Rewrite::default() };
+    let matched = HttpMatch { uri: prefix("/full"), ..HttpMatch::default() };
+    assert_eq!(apply_rewrite("/full/two?q=1", &whole, Some(&matched)), "/one?q=1");
+}
+
+#[test]
+fn a_derived_port_is_the_schemes_or_the_dialled_one() {
+    let to = |port: u16, authority: &str, redirect: Redirect| {
+        let facts = RequestFacts { port, authority, ..get("/x") };
+        redirect_location(&Redirect { derive_port: true, ..redirect }, &facts, None)
+    };
+    let scheme = |s: &str| Redirect { scheme: Some(s.into()), ..Redirect::default() };
+    let host = || Redirect { authority: Some("example.org".into()), ..Redirect::default() };
+    assert_eq!(to(80, "echo", host()), "http://example.org/x");
+    assert_eq!(to(8080, "echo:8080", host()), "http://example.org:8080/x");
+    assert_eq!(to(8080, "echo:8080", scheme("https")), "https://echo/x");
+    assert_eq!(to(8080, "echo:8080", scheme("http")), "http://echo/x");
+    assert_eq!(to(80, "echo", Redirect { port: Some(8083), ..Redirect::default() }), "http://echo:8083/x");
+    assert_eq!(to(80, "echo", Redirect { port: Some(443), ..scheme("https") }), "https://echo/x");
+    assert_eq!(to(8080, "[::1]:8080", scheme("https")), "https://[::1]/x");
 }

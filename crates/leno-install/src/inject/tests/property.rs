@@ -129,7 +129,8 @@ fn any_pod() -> impl Strategy<Value = Value> {
             pod["metadata"]["labels"] = if full { json!({"app": "web"}) } else { json!({}) };
         }
         if let Some(full) = annotations {
-            pod["metadata"]["annotations"] = if full { json!({"prometheus.io/scrape": "false"}) } else { json!({}) };
+            pod["metadata"]["annotations"] =
+                if full { json!({"prometheus.io/scrape": "true", "prometheus.io/port": "9090"}) } else { json!({}) };
         }
         if classic {
             pod["metadata"]["annotations"]["sidecar.istio.io/nativeSidecar"] = json!("false");

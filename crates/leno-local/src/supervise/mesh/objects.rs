@@ -137,7 +137,7 @@ impl Mesh {
         if !NOT_SHOWN.contains(&key.kind.as_str()) {
             let mut noted = object.clone();
             if !source.is_empty() {
-                noted["metadata"]["annotations"]["leno.io/applied-from"] = json!(source);
+                noted["metadata"]["annotations"][APPLIED_FROM] = json!(source);
             }
             if let Err(error) = self.applied.put(key, &noted) {
                 tracing::error!("{key} cannot be written for leno-viz: {error}");
@@ -203,11 +203,20 @@ impl Mesh {
 
     /// All objects as a cluster would show them.
     pub(super) fn all_objects(&self) -> Vec<Value> {
-        let own = self.objects.iter().filter(|(k, _)| k.kind != "Pod").map(|(_, o)| Value::clone(&o.json));
+        let own = self.objects.iter().filter(|(k, _)| k.kind != "Pod").map(|(_, o)| {
+            let mut object = Value::clone(&o.json);
+            if !o.source.is_empty() {
+                object["metadata"]["annotations"][APPLIED_FROM] = json!(o.source);
+            }
+            object
+        });
         let pods = self.pods.values().map(super::network::with_status);
         own.chain(pods).chain(self.translator.slices()).collect()
     }
 }
+
+/// Where a person wrote it: `FILE:LINE`.
+const APPLIED_FROM: &str = "leno.io/applied-from";
 
 /// Nothing that may be a secret is shown; pods are shown as they are, not as they were applied.
 const NOT_SHOWN: &[&str] = &["Pod", "ConfigMap", "Secret", "EndpointSlice"];

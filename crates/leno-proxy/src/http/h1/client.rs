@@ -13,7 +13,7 @@ use leno_core::decide::retry::FailureKind;
 use leno_http::h1::write;
 use leno_http::h1::{self, Answered, BadHead, Decoder, Framing, ResponseHead, Scan};
 
-use super::server::Outgoing;
+use super::outgoing::Outgoing;
 use super::wire::Wire;
 use super::{Polled, poll_body};
 use crate::http::body::{Body, BodyError, Request};

@@ -15,6 +15,7 @@ use leno_kit::Drain;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
+use super::outgoing::Outgoing;
 use super::wire::Wire;
 use super::{Polled, poll_body};
 use crate::cluster::lock;
@@ -53,12 +54,15 @@ pub struct Incoming {
 
 /// How a request that asks to leave HTTP gets its connection, if it comes to that.
 #[derive(Clone)]
-pub struct Upgrade(Arc<Mutex<Option<oneshot::Receiver<Box<dyn Io>>>>>);
+pub struct Upgrade(Arc<Mutex<Option<Promise>>>);
+
+/// A connection that comes once its client has been answered.
+type Promise = oneshot::Receiver<Box<dyn Io>>;
 
 impl Upgrade {
     /// The promise of a connection; once.
     #[must_use]
-    pub fn take(&self) -> Option<oneshot::Receiver<Box<dyn Io>>> {
+    pub(in crate::http) fn take(&self) -> Option<Promise> {
         lock(&self.0).take()
     }
 }
@@ -482,74 +486,6 @@ impl Asked {
 
 fn names_trailers(value: &HeaderValue) -> bool {
     value.as_bytes().split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(b"trailers"))
-}
-
-/// A body on its way out.
-pub(super) struct Outgoing {
-    framing: Option<Framing>,
-    left: u64,
-    trailers: bool,
-    pub(super) ended: bool,
-}
-
-impl Outgoing {
-    pub(super) const fn new(framing: Option<Framing>, trailers: bool) -> Self {
-        let left = match framing {
-            Some(Framing::Length(n)) => n,
-            _ => 0,
-        };
-        Self { framing, left, trailers, ended: false }
-    }
-
-    /// Whether nothing more can come, without asking.
-    pub(super) fn is_complete(&self, body: &Body) -> bool {
-        self.framing.is_none() || (body.is_end_stream() && self.may_end())
-    }
-
-    pub(super) const fn may_end(&self) -> bool {
-        self.left == 0
-    }
-
-    /// Adds a frame; false where the body is longer than its head said.
-    pub(super) fn frame(&mut self, wire: &mut Wire, frame: http_body::Frame<Bytes>) -> bool {
-        match frame.into_data() {
-            Ok(data) if data.is_empty() => true,
-            Ok(data) => match self.framing {
-                Some(Framing::Length(_)) => {
-                    let fits = data.len() as u64 <= self.left;
-                    self.left = self.left.saturating_sub(data.len() as u64);
-                    if fits {
-                        wire.put(data, &[]);
-                    }
-                    fits
-                }
-                Some(Framing::Chunked) => {
-                    write::chunk(wire.output(), data.len());
-                    wire.put(data, write::CHUNK_END);
-                    true
-                }
-                Some(Framing::UntilClose) => {
-                    wire.put(data, &[]);
-                    true
-                }
-                None => true,
-            },
-            Err(frame) => {
-                let trailers = frame.into_trailers().ok();
-                if self.may_end() {
-                    self.end(wire, trailers.as_ref());
-                }
-                self.ended
-            }
-        }
-    }
-
-    pub(super) fn end(&mut self, wire: &mut Wire, trailers: Option<&HeaderMap>) {
-        if self.framing == Some(Framing::Chunked) {
-            write::last_chunk(wire.output(), trailers.filter(|_| self.trailers));
-        }
-        self.ended = true;
-    }
 }
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

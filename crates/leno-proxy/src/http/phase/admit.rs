@@ -8,6 +8,7 @@ use crate::http::exchange::Exchange;
 use crate::http::heads;
 use crate::http::reply::Reply;
 use crate::inbound::Inbound;
+use crate::telemetry::PolicyRef;
 
 /// Judges by the policies in force now.
 ///
@@ -27,7 +28,8 @@ pub fn request(from: &Inbound, exchange: &mut Exchange, request: &Head) -> Resul
         return Ok(());
     }
     let own = from.path.app.discovery.own();
-    let policies = [&*own.policies, &*own.root_policies];
+    let held = [&own.policies, &own.root_policies];
+    let policies = held.map(|p| &**p);
     if policies.iter().all(|p| p.authorization.is_empty()) {
         return Ok(());
     }
@@ -45,8 +47,12 @@ pub fn request(from: &Inbound, exchange: &mut Exchange, request: &Head) -> Resul
     let root = &own.mesh.root_namespace;
     let applicable = authz::applicable(&policies, &workload.namespace, &workload.labels, root);
     match authz::authorize(applicable, &facts) {
-        AuthzVerdict::Allow { .. } => Ok(()),
+        AuthzVerdict::Allow { by } => {
+            exchange.record.policy = by.and_then(|origin| PolicyRef::find(held, origin));
+            Ok(())
+        }
         AuthzVerdict::Deny { by, why, .. } => {
+            exchange.record.policy = by.and_then(|origin| PolicyRef::find(held, origin));
             let policy = by.map_or_else(|| "no policy".to_owned(), ToString::to_string);
             exchange.say(&format!("{policy}: {}", why.sentence()));
             // The client is not told which policy: that is for the log.

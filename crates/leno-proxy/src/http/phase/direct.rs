@@ -2,12 +2,12 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
-    ORIGIN,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use leno_core::Reason;
-use leno_core::decide::route as decide;
+use leno_core::decide::{cors, route as decide};
 use leno_core::model::route::{Cors, RouteAction};
 
 use super::route::{Chosen, with_facts};
@@ -21,25 +21,33 @@ use crate::outbound::Outbound;
 /// # Errors
 /// The answer, where the rule has a CORS policy and the request is such a preflight.
 pub fn preflight(chosen: &Chosen, request: &Head) -> Result<(), Reply> {
-    let Some(cors) = chosen.rule().and_then(|r| r.cors.as_ref()) else { return Ok(()) };
+    let Some(policy) = chosen.rule().and_then(|r| r.cors.as_ref()) else { return Ok(()) };
     let headers = &request.headers;
     let origin = heads::text(headers, &ORIGIN);
-    if request.method != Method::OPTIONS || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
-        return Ok(());
-    }
-    if !is_allowed(cors, origin) {
+    let asks_method = headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    if !cors::answers_preflight(policy, request.method.as_str(), asks_method, origin) {
         return Ok(());
     }
     let mut reply = Reply::new(Reason::CorsPreflight, "");
-    allow_origin(cors, origin, &mut reply.headers);
-    let list = |name: HeaderName, values: &[String], headers: &mut HeaderMap| {
-        if let (false, Ok(value)) = (values.is_empty(), HeaderValue::try_from(values.join(","))) {
-            headers.insert(name, value);
+    // Of an origin that is not let in the browser hears nothing that would let it go on.
+    if !cors::allows(policy, origin) {
+        return Err(reply);
+    }
+    allow_origin(policy, origin, &mut reply.headers);
+    // What the browser asks for is what `*` allows: with credentials a browser takes no `*` for an answer.
+    let list = |name: HeaderName, values: &[String], asked: HeaderName, reply: &mut HeaderMap| {
+        let value = match values {
+            [] => None,
+            values if values.iter().any(|v| v == "*") => headers.get(asked).cloned(),
+            values => HeaderValue::try_from(values.join(",")).ok(),
+        };
+        if let Some(value) = value {
+            reply.insert(name, value);
         }
     };
-    list(ACCESS_CONTROL_ALLOW_METHODS, &cors.allow_methods, &mut reply.headers);
-    list(ACCESS_CONTROL_ALLOW_HEADERS, &cors.allow_headers, &mut reply.headers);
-    if let Some(age) = cors.max_age {
+    list(ACCESS_CONTROL_ALLOW_METHODS, &policy.allow_methods, ACCESS_CONTROL_REQUEST_METHOD, &mut reply.headers);
+    list(ACCESS_CONTROL_ALLOW_HEADERS, &policy.allow_headers, ACCESS_CONTROL_REQUEST_HEADERS, &mut reply.headers);
+    if let Some(age) = policy.max_age {
         reply.headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(age.as_secs()));
     }
     Err(reply)
@@ -47,13 +55,15 @@ pub fn preflight(chosen: &Chosen, request: &Head) -> Result<(), Reply> {
 
 /// Adds what a browser must see on the answer to an allowed origin.
 pub fn cors_headers(chosen: &Chosen, request: &HeaderMap, response: &mut HeaderMap) {
-    let Some(cors) = chosen.rule().and_then(|r| r.cors.as_ref()) else { return };
+    let Some(policy) = chosen.rule().and_then(|r| r.cors.as_ref()) else { return };
     let origin = heads::text(request, &ORIGIN);
-    if !is_allowed(cors, origin) {
+    if !cors::allows(policy, origin) {
         return;
     }
-    allow_origin(cors, origin, response);
-    if let (false, Ok(value)) = (cors.expose_headers.is_empty(), HeaderValue::try_from(cors.expose_headers.join(","))) {
+    allow_origin(policy, origin, response);
+    if let (false, Ok(value)) =
+        (policy.expose_headers.is_empty(), HeaderValue::try_from(policy.expose_headers.join(",")))
+    {
         response.insert(ACCESS_CONTROL_EXPOSE_HEADERS, value);
     }
 }
@@ -67,7 +77,8 @@ pub fn answer(chosen: &Chosen, from: &Outbound, request: &Head) -> Result<(), Re
     let mut reply = match &rule.action {
         RouteAction::Forward(_) => return Ok(()),
         RouteAction::Redirect(redirect) => {
-            let location = with_facts(from, request, |facts| decide::redirect_location(redirect, facts));
+            let location =
+                with_facts(from, request, |facts| decide::redirect_location(redirect, facts, chosen.matched()));
             let status = if redirect.status == 0 { 301 } else { redirect.status };
             Reply::new(Reason::Redirected, "").with_status(status).with_location(&location)
         }
@@ -79,14 +90,6 @@ pub fn answer(chosen: &Chosen, from: &Outbound, request: &Head) -> Result<(), Re
     };
     heads::edit(&mut reply.headers, &rule.headers.response);
     Err(reply)
-}
-
-fn is_allowed(cors: &Cors, origin: &str) -> bool {
-    !origin.is_empty() && cors.allow_origins.iter().any(|o| o.matches(origin) || is_any(o))
-}
-
-fn is_any(pattern: &leno_core::model::StringMatch) -> bool {
-    matches!(pattern, leno_core::model::StringMatch::Exact(s) if s == "*")
 }
 
 fn allow_origin(cors: &Cors, origin: &str, headers: &mut HeaderMap) {

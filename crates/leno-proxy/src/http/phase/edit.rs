@@ -44,7 +44,7 @@ pub fn request(chosen: &mut Chosen, exchange: &mut Exchange, request: &mut Head,
 
 fn rewrite_target(chosen: &Chosen, rewrite: &Rewrite, request: &mut Head) -> Option<()> {
     let mut parts = std::mem::take(&mut request.uri).into_parts();
-    if rewrite.uri.is_some() || rewrite.uri_regex.is_some() {
+    if rewrite.uri.is_some() || rewrite.path.is_some() || rewrite.uri_regex.is_some() {
         let old = parts.path_and_query.as_ref().map_or("/", PathAndQuery::as_str);
         parts.path_and_query = Some(PathAndQuery::from_str(&apply_rewrite(old, rewrite, chosen.matched())).ok()?);
     }

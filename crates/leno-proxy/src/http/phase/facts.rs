@@ -28,6 +28,7 @@ pub fn read(exchange: &mut Exchange, request: &mut Head, downstream: &Downstream
     if heads::text(&request.headers, &REQUEST_ID).is_empty() {
         request.headers.insert(REQUEST_ID, new_id());
     }
+    exchange.note_headers(&request.headers);
     let record = &mut exchange.record;
     let headers = &request.headers;
     record.method = request.method.as_str().to_owned();

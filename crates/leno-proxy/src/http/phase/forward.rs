@@ -10,7 +10,7 @@ use leno_core::Reason;
 use leno_core::decide::outlier::Outcome;
 use leno_core::decide::retry::{self, Attempt, FailureKind, NoRetry, RetryFacts, Verdict};
 use leno_core::model::Protocol;
-use leno_core::model::route::RetryPolicy;
+use leno_core::model::route::{HttpRoute, RetryPolicy};
 use leno_core::names::header;
 use tokio::time::Instant;
 
@@ -51,6 +51,10 @@ pub async fn to_service(
     tunnel: bool,
 ) -> Result<Forwarded, Reply> {
     let Some(cluster) = &chosen.cluster else { return Err(Reply::new(Reason::ClusterNotFound, "")) };
+    // Delayed by a fault rule for longer than it has: it must not win against the clock.
+    if left(exchange.deadline).is_some_and(|left| left.is_zero()) {
+        return Err(Reply::new(Reason::Timeout, "before it was sent"));
+    }
     cluster.deposit();
     let exclusive = head.version != Version::HTTP_2;
     let admitted = match left(exchange.deadline) {
@@ -111,13 +115,13 @@ impl Tries<'_> {
         self.note(&endpoint, &outcome, took);
         let verdict = self.judge(&outcome, exchange);
         match (verdict, outcome) {
-            (Verdict::Retry { at_most }, outcome) => {
+            (Verdict::Retry { at_least, at_most }, outcome) => {
                 self.tried.push(endpoint.addr);
                 self.retry_permit = match self.cluster.admission.retry() {
                     Ok(permit) => Some(permit),
                     Err(_) => return self.conclude(exchange, outcome, NoRetry::OverBudget, took, busy),
                 };
-                Ok(Step::Again(retry::jittered(at_most, rand::random())))
+                Ok(Step::Again(at_least.max(retry::jittered(at_most, rand::random()))))
             }
             (Verdict::No(why), outcome) => self.conclude(exchange, outcome, why, took, busy),
         }
@@ -140,13 +144,8 @@ impl Tries<'_> {
         let (request, wire) = shape(self.from, self.cluster, endpoint, request, authority, self.tunnel, attempt);
         let limits = self.cluster.set().limits.clone();
         let sending = endpoint.send(self.cluster.dialer(), request, wire, &limits);
-        let per_try = self.policy.and_then(|p| p.per_try_timeout).filter(|t| !t.is_zero());
-        let limit = match (left(exchange.deadline), per_try) {
-            (Some(whole), Some(one)) if one < whole => Some((one, Reason::PerTryTimeout)),
-            (Some(whole), _) => Some((whole, Reason::Timeout)),
-            (None, Some(one)) => Some((one, Reason::PerTryTimeout)),
-            (None, None) => None,
-        };
+        let each = self.chosen.rule().and_then(HttpRoute::time_of_try);
+        let limit = retry::try_limit(left(exchange.deadline), each);
         let Some((limit, reason)) = limit else { return sending.await };
         tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| Err(timed_out(reason, limit, endpoint.addr)))
     }

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use http::HeaderValue;
 use leno_core::Reason;
-use leno_core::decide::balance::hash_key;
+use leno_core::decide::balance::{hash_key, request_hash};
 use leno_core::decide::route::{self as decide, RequestFacts, RouteDecision};
+use leno_core::decide::{cluster, destination};
 use leno_core::id::ServiceId;
 use leno_core::model::route::{HttpMatch, RouteAction, WeightedBackend};
 use leno_core::model::traffic::HashKey;
@@ -99,6 +100,9 @@ pub async fn choose(from: &Outbound, exchange: &mut Exchange, request: &Head) ->
     if let Some(rule) = chosen.rule() {
         exchange.record.route_name = from.routes.name(rule);
     }
+    if let Some(broken) = chosen.backend().filter(|b| b.invalid) {
+        return Err(Reply::new(Reason::InvalidBackend, broken.backend.service.to_string()));
+    }
     match chosen.backend().map(|b| b.backend.clone()) {
         Some(backend) => {
             let dialled = from.port();
@@ -146,13 +150,9 @@ fn service_of(from: &Outbound, request: &Head) -> Option<(Arc<ServiceHandle>, bo
         Target::Service { handle, .. } => Some((Arc::clone(handle), false)),
         Target::Pod { service: Some((handle, _)), .. } => {
             // The service's rules hold where the request names it; a pod that is dialled by its bare address is itself.
-            let host = heads::authority(request);
-            let bare = host.rsplit_once(':').map_or(host, |(h, _)| h);
             let viewer = from.path.app.discovery.viewer();
-            let named = ServiceId::from_host(bare, &viewer.namespace).is_some_and(|id| id == *handle.id());
-            // `pod-0.service`, the stable name of a StatefulSet's pod.
-            let of_pod = bare.split_once('.').and_then(|(_, rest)| ServiceId::from_host(rest, &viewer.namespace));
-            (named || of_pod.is_some_and(|id| id == *handle.id())).then(|| (Arc::clone(handle), true))
+            destination::names_service(heads::authority(request), &viewer.namespace, handle.id())
+                .then(|| (Arc::clone(handle), true))
         }
         Target::Pod { service: None, .. } | Target::Outside | Target::Itself => None,
     }
@@ -205,18 +205,14 @@ pub async fn cluster_of(
 ) -> Result<Arc<Cluster>, Reply> {
     let refuse = |reason| Reply::new(reason, format!("service {service}"));
     let clusters = &from.path.clusters;
-    let cluster = clusters.of_service(service, subset, port.unwrap_or(dialled)).await.map_err(refuse)?;
-    if port.is_some() || cluster.set().exists {
-        return Ok(cluster);
+    let found_cluster = clusters.of_service(service, subset, port.unwrap_or(dialled)).await.map_err(refuse)?;
+    if port.is_some() || found_cluster.set().exists {
+        return Ok(found_cluster);
     }
     let found = from.path.app.discovery.service(service).await.found();
-    let only = found.and_then(|h| match h.view().service.ports.as_slice() {
-        [only] => Some(only.port),
-        _ => None,
-    });
-    match only {
+    match found.map(|h| cluster::port_of(&h.view().service, None, dialled)) {
         Some(only) if only != dialled => clusters.of_service(service, subset, only).await.map_err(refuse),
-        _ => Ok(cluster),
+        _ => Ok(found_cluster),
     }
 }
 
@@ -226,15 +222,9 @@ fn pin(from: &Outbound, cluster: &Cluster) -> Option<Arc<Endpoint>> {
 }
 
 fn hash(key: &HashKey, client: SocketAddr, request: &Head) -> Option<u64> {
-    let of = |text: &str| Some(text).filter(|t| !t.is_empty()).map(|t| hash_key(t.as_bytes()));
-    match key {
-        HashKey::Header(name) => request.headers.get(name.as_str()).map(|v| hash_key(v.as_bytes())),
-        HashKey::Query(name) => {
-            decide::query_parameter(request.uri.query().unwrap_or_default(), name).and_then(|v| of(&v))
-        }
-        HashKey::SourceIp => of(&client.ip().to_string()),
-        HashKey::Cookie { name, .. } => cookie(request, name).and_then(of),
-    }
+    let header = |name: &str| request.headers.get(name).map(HeaderValue::as_bytes);
+    let cookies = request.headers.get_all(http::header::COOKIE).iter().filter_map(|v| v.to_str().ok());
+    request_hash(key, client.ip(), request.uri.query().unwrap_or_default(), header, cookies)
 }
 
 /// A cookie for a client that has none, where the rule gives it a life.
@@ -248,19 +238,10 @@ fn new_cookie(key: &HashKey) -> (Option<u64>, Option<HeaderValue>) {
     (Some(hash_key(value.as_bytes())), cookie.ok())
 }
 
-fn cookie<'r>(request: &'r Head, name: &str) -> Option<&'r str> {
-    let all = request.headers.get_all(http::header::COOKIE).iter().filter_map(|v| v.to_str().ok());
-    all.flat_map(|v| v.split(';')).filter_map(|pair| pair.trim().split_once('=')).find(|(n, _)| *n == name).map(|p| p.1)
-}
-
 /// Sets the time that the whole request has: the rule's, or less where a gRPC client asks for less.
 pub fn time_budget(chosen: &Chosen, exchange: &mut Exchange, request: &Head) {
-    let ruled = chosen.rule().and_then(|r| r.timeout).filter(|t| !t.is_zero());
     let asked = if exchange.is_grpc() { heads::grpc_timeout(&request.headers) } else { None };
-    let budget = match (ruled, asked) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    };
+    let budget = decide::time_budget(chosen.rule(), asked);
     exchange.deadline = budget.map(|b| exchange.started() + b);
 }
 

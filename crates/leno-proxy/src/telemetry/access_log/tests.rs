@@ -7,17 +7,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use leno_core::Reason;
 use leno_core::id::Direction;
+use leno_core::merge::telemetry::{LogTarget, Reporting, Side};
 use leno_core::model::MeshConfig;
-use leno_core::model::mesh::{AccessLog as Which, LogFormat};
+use leno_core::model::mesh::AccessLog as Which;
+use leno_core::model::telemetry::{LogFormat, Provider, ProviderKind};
 
-use super::{AccessLog, Connection};
-use crate::telemetry::record::{HttpVersion, RequestRecord, TcpLabels};
+use super::Connection;
+use super::view::View;
+use crate::telemetry::Telemetry;
+use crate::telemetry::record::{Captured, HttpVersion, RequestRecord, TcpLabels};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[test]
 fn a_request_is_istios_default_line() {
-    let (log, lines) = log(Which::All, LogFormat::Text);
+    let (log, lines) = log(Which::All, LogFormat::Text(None));
     log.request(&request());
     assert_eq!(
         lines.get(&log),
@@ -28,43 +32,43 @@ fn a_request_is_istios_default_line() {
 }
 
 #[test]
-fn a_failure_adds_its_reason_in_words() {
-    let (log, lines) = log(Which::Errors, LogFormat::Text);
+fn a_failure_says_its_reason_in_words_within_istios_line() {
+    let (log, lines) = log(Which::Errors, LogFormat::Text(None));
     log.request(&failed());
     assert_eq!(
         lines.get(&log),
         "[2018-11-23T04:51:00.281Z] \"GET /api/v1/reviews/7?x=1 HTTP/1.1\" 503 UF \
-         upstream_reset_before_response_started{connection_failure} - \"Connection refused (os error 111)\" 5 91 41 - \
+         upstream_reset_before_response_started{connection_failure} - \
+         \"connecting to the endpoint failed (refused or unreachable): Connection refused (os error 111)\" 5 91 41 - \
          \"10.0.0.9\" \"curl/8.5.0\" \"f21ebd42-6770-4aa5-88d4-e56118165a7d\" \"reviews:9080\" \"10.244.0.7:9080\" \
-         outbound|9080|v2|reviews.shop.svc.cluster.local - 10.96.0.20:9080 10.244.0.5:51000 - v2-route \
-         leno-reason=\"connecting to the endpoint failed (refused or unreachable): Connection refused (os error 111)\"\n"
+         outbound|9080|v2|reviews.shop.svc.cluster.local - 10.96.0.20:9080 10.244.0.5:51000 - v2-route\n"
     );
 }
 
 #[test]
 fn errors_mode_keeps_5xx_of_the_application_without_a_reason() {
-    let (log, lines) = log(Which::Errors, LogFormat::Text);
+    let (log, lines) = log(Which::Errors, LogFormat::Text(None));
     log.request(&request());
     log.request(&RequestRecord { status: 500, ..request() });
     let text = lines.get(&log);
     assert_eq!(text.lines().count(), 1, "{text}");
-    assert!(text.contains(" 500 - via_upstream ") && !text.contains("leno-reason"), "{text}");
+    assert!(text.contains(" 500 - via_upstream - \"-\" "), "{text}");
 }
 
 #[test]
 fn off_is_silent_and_settings_change_at_run_time() {
-    let (log, lines) = log(Which::Off, LogFormat::Text);
+    let (log, lines) = log(Which::Off, LogFormat::Text(None));
     log.request(&failed());
-    assert!(!log.keeps_all());
-    log.configure(&mesh(Which::All, LogFormat::Json));
+    assert!(!log.logs_all());
+    log.configure(&mesh(Which::All, LogFormat::Json(None)), &Reporting::default());
     log.request(&request());
-    assert!(log.keeps_all());
+    assert!(log.logs_all());
     assert!(lines.get(&log).starts_with('{'));
 }
 
 #[test]
 fn json_has_istios_keys_with_numbers_and_nulls() {
-    let (log, lines) = log(Which::All, LogFormat::Json);
+    let (log, lines) = log(Which::All, LogFormat::Json(None));
     log.request(&failed());
     let object: serde_json::Value = serde_json::from_str(&lines.get(&log)).unwrap();
     assert_eq!(
@@ -93,8 +97,7 @@ fn json_has_istios_keys_with_numbers_and_nulls() {
             "downstream_local_address": "10.96.0.20:9080",
             "downstream_remote_address": "10.244.0.5:51000",
             "requested_server_name": null,
-            "upstream_transport_failure_reason": "Connection refused (os error 111)",
-            "leno_reason":
+            "upstream_transport_failure_reason":
                 "connecting to the endpoint failed (refused or unreachable): Connection refused (os error 111)",
         })
     );
@@ -102,7 +105,7 @@ fn json_has_istios_keys_with_numbers_and_nulls() {
 
 #[test]
 fn opaque_connections_have_lines_too() {
-    let (log, lines) = log(Which::Errors, LogFormat::Text);
+    let (log, lines) = log(Which::Errors, LogFormat::Text(None));
     let labels = TcpLabels {
         upstream_addr: Some("[fd00::7]:5432".parse().unwrap()),
         upstream_cluster: "inbound|5432||".into(),
@@ -119,20 +122,20 @@ fn opaque_connections_have_lines_too() {
         reason: Reason::PolicyDenied,
         detail: "policy shop/db-clients",
     };
-    log.tcp(&connection);
+    log.log(&View::of_tcp(&connection), connection.reason.is_failure());
     connection.reason = Reason::Closed;
-    log.tcp(&connection);
+    log.log(&View::of_tcp(&connection), connection.reason.is_failure());
     assert_eq!(
         lines.get(&log),
-        "[2018-11-23T04:51:00.281Z] \"- - -\" 0 RBAC - rbac_access_denied \"-\" 64 0 1500 - \"-\" \"-\" \"-\" \"-\" \
-         \"[fd00::7]:5432\" inbound|5432|| - - 10.244.0.5:51000 outbound_.5432_._.db.shop.svc.cluster.local - \
-         leno-reason=\"an authorization policy denies it: policy shop/db-clients\"\n"
+        "[2018-11-23T04:51:00.281Z] \"- - -\" 0 RBAC - rbac_access_denied \
+         \"an authorization policy denies it: policy shop/db-clients\" 64 0 1500 - \"-\" \"-\" \"-\" \"-\" \
+         \"[fd00::7]:5432\" inbound|5432|| - - 10.244.0.5:51000 outbound_.5432_._.db.shop.svc.cluster.local -\n"
     );
 }
 
 #[test]
 fn a_client_cannot_forge_a_line() {
-    let (log, lines) = log(Which::All, LogFormat::Text);
+    let (log, lines) = log(Which::All, LogFormat::Text(None));
     let record = RequestRecord { user_agent: "x\" 200 -\n[2018] \"GET".to_owned(), ..request() };
     log.request(&record);
     let text = lines.get(&log);
@@ -143,17 +146,45 @@ fn a_client_cannot_forge_a_line() {
 #[test]
 fn a_reader_that_stalls_costs_lines_but_never_waits() {
     let (permit, gate) = channel::<()>();
-    let log = AccessLog::new(Stalled(gate));
-    log.configure(&mesh(Which::All, LogFormat::Text));
+    let log = Telemetry::with_log(Arc::default(), Stalled(gate));
+    log.configure(&mesh(Which::All, LogFormat::Text(None)), &Reporting::default());
     let begin = std::time::Instant::now();
     for _ in 0..20_000 {
         log.request(&request());
     }
     assert!(begin.elapsed() < PATIENCE, "nobody waited");
-    assert!(log.dropped() > 1000, "{}", log.dropped());
+    assert!(log.inner.log.dropped() > 1000, "{}", log.inner.log.dropped());
     log.flush(Duration::from_millis(50));
     drop(permit);
     log.flush(PATIENCE);
+}
+
+#[test]
+fn formats_of_ones_own_know_headers_times_and_lengths() {
+    let (log, lines) = log(Which::Off, LogFormat::Text(None));
+    let text = "%START_TIME(%d/%b/%Y %T.%3f)% %REQ(X-TEAM)% %RESP(SERVER):3% %REQ(:PATH):4% %BYTES_SENT%%% \
+                %UPSTREAM_REMOTE_PORT% %GRPC_STATUS% %DYNAMIC_METADATA(a:b)%\n";
+    log.configure(&MeshConfig::default(), &filtered(None, Some(LogFormat::Text(Some(text.to_owned())))));
+    let headers = Captured {
+        request: vec![("x-team".into(), "blue".to_owned())],
+        response: vec![("server".into(), "nginx".to_owned())],
+    };
+    log.request(&RequestRecord { headers: Some(Box::new(headers)), grpc_status: Some(14), ..request() });
+    assert_eq!(lines.get(&log), "23/Nov/2018 04:51:00.281 blue ngi /api 1024% 9080 Unavailable -\n");
+    let keys = vec![("code".to_owned(), "%RESPONSE_CODE%".to_owned()), ("a".to_owned(), "<%REQ(NO)%>".to_owned())];
+    log.configure(&MeshConfig::default(), &filtered(None, Some(LogFormat::Json(Some(keys)))));
+    log.request(&request());
+    assert!(lines.get(&log).ends_with("{\"code\":200,\"a\":\"<->\"}\n"));
+}
+
+#[test]
+fn a_filter_decides_what_is_kept() {
+    let (log, lines) = log(Which::Off, LogFormat::Text(None));
+    log.configure(&MeshConfig::default(), &filtered(Some("response.code >= 500 && !connection.mtls"), None));
+    log.request(&request());
+    log.request(&RequestRecord { status: 500, mtls: true, ..request() });
+    log.request(&RequestRecord { status: 500, ..request() });
+    assert_eq!(lines.get(&log).lines().count(), 1);
 }
 
 #[test]
@@ -166,11 +197,19 @@ fn dates_are_gregorian() {
     assert_eq!(show(4_107_542_400), "2100-03-01T00:00:00.000Z");
 }
 
-fn log(which: Which, format: LogFormat) -> (AccessLog, Lines) {
+fn log(which: Which, format: LogFormat) -> (Telemetry, Lines) {
     let lines = Lines::default();
-    let log = AccessLog::new(lines.clone());
-    log.configure(&mesh(which, format));
+    let log = Telemetry::with_log(Arc::default(), lines.clone());
+    log.configure(&mesh(which, format), &Reporting::default());
     (log, lines)
+}
+
+/// A `Telemetry` that logs inbound and outbound requests so.
+fn filtered(filter: Option<&str>, format: Option<LogFormat>) -> Reporting {
+    let provider = Provider { name: "file".to_owned(), kind: ProviderKind::FileLog { format } };
+    let logs = Some(vec![LogTarget { provider, filter: filter.map(str::to_owned) }]);
+    let side = Side { logs, ..Side::default() };
+    Reporting { client: side.clone(), server: side }
 }
 
 fn mesh(access_log: Which, access_log_format: LogFormat) -> MeshConfig {
@@ -224,7 +263,7 @@ fn failed() -> RequestRecord {
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    fn get(&self, log: &AccessLog) -> String {
+    fn get(&self, log: &Telemetry) -> String {
         log.flush(PATIENCE);
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }

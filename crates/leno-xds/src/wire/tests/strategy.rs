@@ -7,10 +7,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use leno_core::id::{Origin, ServiceId, SpiffeId};
 use leno_core::model::authz::{AuthzCondition, AuthzOperation, AuthzRule, AuthzSource, Values};
-use leno_core::model::mesh::{AccessLog, LogFormat};
+use leno_core::model::mesh::AccessLog;
 use leno_core::model::route::{
     Abort, Backend, Cors, ExportTo, Fault, HeaderEdit, HeaderOps, HttpMatch, Mirror, Redirect, RetryPolicy, Rewrite,
-    RouteAction, TcpMatch, TcpRoute, TlsRoute, WeightedBackend,
+    RouteAction, RuleOrigin, TcpMatch, TcpRoute, TlsRoute, WeightedBackend,
 };
 use leno_core::model::traffic::{
     Balancer, ClientTls, ClientTlsMode, ConnectionPool, HashKey, OutlierDetection, RetryOn, Subset,
@@ -24,6 +24,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 
+use super::reporting;
 use crate::wire::Resource;
 
 pub(super) fn resource() -> impl Strategy<Value = Resource> {
@@ -37,19 +38,19 @@ pub(super) fn resource() -> impl Strategy<Value = Resource> {
     ]
 }
 
-fn text() -> impl Strategy<Value = String> {
+pub(super) fn text() -> impl Strategy<Value = String> {
     "[a-zA-Z0-9 é{}*/.-]{0,8}"
 }
 
-fn name() -> impl Strategy<Value = String> {
+pub(super) fn name() -> impl Strategy<Value = String> {
     "[a-z][a-z0-9.-]{0,6}"
 }
 
-fn texts() -> impl Strategy<Value = Vec<String>> {
+pub(super) fn texts() -> impl Strategy<Value = Vec<String>> {
     vec(text(), 0..3)
 }
 
-fn labels() -> impl Strategy<Value = Labels> {
+pub(super) fn labels() -> impl Strategy<Value = Labels> {
     btree_map(name(), text(), 0..3)
 }
 
@@ -74,11 +75,11 @@ fn net() -> impl Strategy<Value = IpNet> {
     (any::<IpAddr>(), 0..=32_u8).prop_map(|(ip, prefix)| IpNet::new(ip, prefix).unwrap())
 }
 
-fn service_id() -> impl Strategy<Value = ServiceId> {
+pub(super) fn service_id() -> impl Strategy<Value = ServiceId> {
     (name(), name()).prop_map(|(ns, n)| ServiceId::new(ns, n))
 }
 
-fn origin() -> impl Strategy<Value = Origin> {
+pub(super) fn origin() -> impl Strategy<Value = Origin> {
     (text(), text(), text(), text()).prop_map(|(kind, namespace, name, source)| Origin {
         kind,
         namespace,
@@ -255,25 +256,44 @@ fn routes() -> impl Strategy<Value = Routes> {
     let tcp = (vec(tcp_match(), 0..2), backends()).prop_map(|(matches, backends)| TcpRoute { matches, backends });
     let tls =
         (vec((texts(), tcp_match()), 0..2), backends()).prop_map(|(matches, backends)| TlsRoute { matches, backends });
-    let table = (origin(), export_to(), vec(http_route(), 0..3), vec(tcp, 0..2), vec(tls, 0..2))
-        .prop_map(|(origin, export_to, http, tcp, tls)| RouteTable { origin, export_to, http, tcp, tls });
+    let table = (origin(), export_to(), vec(http_route(), 0..3), vec(tcp, 0..2), vec(tls, 0..2), vec(port(), 0..3))
+        .prop_map(|(origin, export_to, http, tcp, tls, http_ports)| RouteTable {
+            origin,
+            export_to,
+            http,
+            tcp,
+            tls,
+            http_ports,
+        });
     (service_id(), vec(table, 0..3)).prop_map(|(service, tables)| Routes { service, tables })
 }
 
 fn http_route() -> impl Strategy<Value = HttpRoute> {
     let head = (text(), any::<u32>(), vec(http_match(), 0..2), action(), of(rewrite()));
     let tail = (of(duration()), of(retry()), of(fault()), vec((backend(), percent()), 0..2), header_ops(), of(cors()));
-    (head, tail).prop_map(
-        |((name, line, matches, action, rewrite), (timeout, retry, fault, mirrors, headers, cors))| {
-            let mirrors = mirrors.into_iter().map(|(backend, percent)| Mirror { backend, percent }).collect();
-            HttpRoute { name, line, matches, action, rewrite, timeout, retry, fault, mirrors, headers, cors }
-        },
-    )
+    let rule_origin = (origin(), any::<u32>()).prop_map(|(object, index)| Box::new(RuleOrigin { object, index }));
+    (head, tail, of(rule_origin), of(duration())).prop_map(|(head, tail, origin, try_timeout)| {
+        let (name, line, matches, action, rewrite) = head;
+        let (timeout, retry, fault, mirrors, headers, cors) = tail;
+        let mirrors = mirrors.into_iter().map(|(backend, percent)| Mirror { backend, percent }).collect();
+        let route = HttpRoute { name, line, matches, action, rewrite, timeout, retry, fault, ..HttpRoute::default() };
+        HttpRoute { mirrors, headers, cors, origin, try_timeout, ..route }
+    })
 }
 
 fn action() -> impl Strategy<Value = RouteAction> {
-    let redirect = (of(text()), of(text()), of(text()), of(port()), 100..1000_u16)
-        .prop_map(|(uri, authority, scheme, port, status)| Redirect { uri, authority, scheme, port, status });
+    let texts = (of(text()), of(text()), of(text()), of(text()));
+    let redirect = (texts, of(port()), any::<bool>(), 100..1000_u16).prop_map(
+        |((uri, prefix, authority, scheme), port, derive_port, status)| Redirect {
+            uri,
+            prefix,
+            authority,
+            scheme,
+            port,
+            derive_port,
+            status,
+        },
+    );
     prop_oneof![
         backends().prop_map(RouteAction::Forward),
         redirect.prop_map(RouteAction::Redirect),
@@ -286,7 +306,7 @@ fn http_match() -> impl Strategy<Value = HttpMatch> {
     let named = || vec((text(), string_match()), 0..2);
     let head = (text(), one(), any::<bool>(), one(), one(), one());
     let tail = (named(), named(), named(), of(port()), labels(), of(text()));
-    (head, tail).prop_map(|(a, b)| HttpMatch {
+    (head, tail, any::<bool>()).prop_map(|(a, b, uri_by_element)| HttpMatch {
         name: a.0,
         uri: a.1,
         ignore_uri_case: a.2,
@@ -299,6 +319,7 @@ fn http_match() -> impl Strategy<Value = HttpMatch> {
         port: b.3,
         source_labels: b.4,
         source_namespace: b.5,
+        uri_by_element,
     })
 }
 
@@ -318,11 +339,8 @@ fn backend() -> impl Strategy<Value = Backend> {
 }
 
 fn backends() -> impl Strategy<Value = Vec<WeightedBackend>> {
-    let one = (backend(), any::<u32>(), header_ops()).prop_map(|(backend, weight, headers)| WeightedBackend {
-        backend,
-        weight,
-        headers,
-    });
+    let one = (backend(), any::<u32>(), header_ops(), any::<bool>())
+        .prop_map(|(backend, weight, headers, invalid)| WeightedBackend { backend, weight, headers, invalid });
     vec(one, 0..3)
 }
 
@@ -333,17 +351,20 @@ fn header_ops() -> impl Strategy<Value = HeaderOps> {
 }
 
 fn rewrite() -> impl Strategy<Value = Rewrite> {
-    (of(text()), of((pattern(), text())), of(text())).prop_map(|(uri, uri_regex, authority)| Rewrite {
-        uri,
-        uri_regex,
-        authority,
-    })
+    (of(text()), of(text()), of((pattern(), text())), of(text()))
+        .prop_map(|(uri, path, uri_regex, authority)| Rewrite { uri, path, uri_regex, authority })
 }
 
 fn retry() -> impl Strategy<Value = RetryPolicy> {
-    (any::<u32>(), of(duration()), retry_on(), duration()).prop_map(|(attempts, per_try_timeout, retry_on, backoff)| {
-        RetryPolicy { attempts, per_try_timeout, retry_on, backoff }
-    })
+    (any::<u32>(), of(duration()), retry_on(), duration(), duration()).prop_map(
+        |(attempts, per_try_timeout, retry_on, backoff, least_backoff)| RetryPolicy {
+            attempts,
+            per_try_timeout,
+            retry_on,
+            backoff,
+            least_backoff,
+        },
+    )
 }
 
 fn retry_on() -> impl Strategy<Value = RetryOn> {
@@ -366,14 +387,16 @@ fn fault() -> impl Strategy<Value = Fault> {
 }
 
 fn cors() -> impl Strategy<Value = Cors> {
-    (vec(string_match(), 0..2), texts(), texts(), texts(), of(duration()), of(any::<bool>())).prop_map(
-        |(allow_origins, allow_methods, allow_headers, expose_headers, max_age, allow_credentials)| Cors {
+    let lists = (texts(), texts(), texts());
+    (vec(string_match(), 0..2), lists, of(duration()), of(any::<bool>()), any::<bool>()).prop_map(
+        |(allow_origins, lists, max_age, allow_credentials, answers_others)| Cors {
             allow_origins,
-            allow_methods,
-            allow_headers,
-            expose_headers,
+            allow_methods: lists.0,
+            allow_headers: lists.1,
+            expose_headers: lists.2,
             max_age,
             allow_credentials,
+            answers_others,
         },
     )
 }
@@ -387,11 +410,15 @@ fn policies() -> impl Strategy<Value = Policies> {
     let action = prop::sample::select(vec![AuthzAction::Allow, AuthzAction::Deny, AuthzAction::Audit]);
     let authz = (origin(), labels(), action, vec(rule(), 0..3))
         .prop_map(|(origin, selector, action, rules)| AuthorizationPolicy { origin, selector, action, rules });
-    (text(), vec(authn, 0..3), vec(authz, 0..3)).prop_map(|(namespace, peer_authentications, authorization)| Policies {
-        namespace,
-        peer_authentications,
-        authorization,
-    })
+    let telemetry = vec(reporting::telemetry(), 0..3);
+    (text(), vec(authn, 0..3), vec(authz, 0..3), telemetry).prop_map(
+        |(namespace, peer_authentications, authorization, telemetry)| Policies {
+            telemetry,
+            namespace,
+            peer_authentications,
+            authorization,
+        },
+    )
 }
 
 fn rule() -> impl Strategy<Value = AuthzRule> {
@@ -417,14 +444,20 @@ fn rule() -> impl Strategy<Value = AuthzRule> {
 
 fn mesh() -> impl Strategy<Value = MeshConfig> {
     let log = prop::sample::select(vec![AccessLog::Off, AccessLog::Errors, AccessLog::All]);
-    let format = prop::sample::select(vec![LogFormat::Text, LogFormat::Json]);
-    (name(), name(), any::<bool>(), log, format).prop_map(
-        |(trust_domain, root_namespace, allow_any, access_log, access_log_format)| MeshConfig {
-            trust_domain,
-            root_namespace,
-            allow_any,
-            access_log,
-            access_log_format,
+    let reported = (reporting::format(), vec(reporting::provider(), 0..3), reporting::defaults(), 0.0..=100.0);
+    (name(), name(), any::<bool>(), log, reported).prop_map(
+        |(trust_domain, root_namespace, allow_any, access_log, reported)| {
+            let (access_log_format, providers, default_providers, trace_sampling) = reported;
+            MeshConfig {
+                trust_domain,
+                root_namespace,
+                allow_any,
+                access_log,
+                access_log_format,
+                providers,
+                default_providers,
+                trace_sampling,
+            }
         },
     )
 }

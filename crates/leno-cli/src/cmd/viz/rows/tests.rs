@@ -15,6 +15,10 @@ impl Access for Fixed {
         Ok(Vec::new())
     }
 
+    fn objects(&self) -> anyhow::Result<Vec<serde_json::Value>> {
+        Ok(Vec::new())
+    }
+
     fn ask_pod(&self, _: &Pod, _: u16, _: Ask<'_>) -> anyhow::Result<Vec<u8>> {
         anyhow::bail!("not in this test")
     }

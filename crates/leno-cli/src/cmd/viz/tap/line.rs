@@ -39,6 +39,17 @@ pub(super) fn line(t: &Tapped, wide: bool) -> String {
     line
 }
 
+/// A line for each header; nothing where none were asked for.
+pub(super) fn headers(t: &Tapped) -> String {
+    let lines = |mark: char, headers: &[(String, String)]| {
+        headers
+            .iter()
+            .map(|(name, value)| format!("\n    {mark} {}: {}", printable(name), printable(value)))
+            .collect::<String>()
+    };
+    lines('>', &t.request_headers) + &lines('<', &t.response_headers)
+}
+
 /// The pod's owner, else the service that was dialled: what failed before has reached no pod.
 pub(in crate::cmd::viz) fn callee(t: &Tapped) -> String {
     if t.destination.workload.is_empty() && !t.service.is_empty() { t.service.clone() } else { who(&t.destination) }

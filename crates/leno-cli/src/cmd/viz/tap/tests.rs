@@ -1,9 +1,7 @@
-use std::time::{Duration, Instant};
-
 use clap::Parser;
 use leno_core::tap::{Peer, Tapped};
 
-use super::{Args, Pace, Status, line, status, wanted};
+use super::{Args, line};
 
 #[derive(Parser)]
 struct Line {
@@ -37,52 +35,17 @@ pub(in crate::cmd::viz) fn tapped() -> Tapped {
 }
 
 #[test]
-fn filters_each_by_each() {
-    let passes = |flags: &str| {
+fn flags_are_the_filter() {
+    let of = |flags: &str| {
         let words = ["tap", "deploy/web", "-n", "shop"].into_iter().chain(flags.split_whitespace());
-        wanted(&Line::parse_from(words).args.of, &tapped())
+        Line::parse_from(words).args.of.filter()
     };
-    for flags in [
-        "",
-        "--from deploy/web",
-        "--from ns/shop",
-        "--to svc/cart",
-        "--to deploy/cart-v1",
-        "--to svc/cart.shop",
-        "--method get",
-        "--path /items",
-        "--authority cart",
-        "--authority cart:8080",
-        "--status 503",
-        "--status 5xx",
-        "--min-latency 12ms",
-    ] {
-        assert!(passes(flags), "{flags}");
+    assert!(of("--from deploy/web --to svc/cart --method get --path /items --authority cart").takes(&tapped()));
+    assert!(of("--status 5xx --min-latency 12ms").takes(&tapped()));
+    for flags in ["--from ns/data", "--to svc/pay", "--method POST", "--path /x", "--authority x", "--status 4xx"] {
+        assert!(!of(flags).takes(&tapped()), "{flags}");
     }
-    for flags in [
-        "--from deploy/cart-v1",
-        "--from ns/data",
-        "--to svc/pay",
-        "--to svc/cart.data",
-        "--to sts/cart-v1",
-        "--method POST",
-        "--path /carts",
-        "--authority car",
-        "--status 500",
-        "--status 4xx",
-        "--min-latency 13ms",
-    ] {
-        assert!(!passes(flags), "{flags}");
-    }
-}
-
-#[test]
-fn a_status_is_one_or_a_class() {
-    assert_eq!(status("404"), Ok(Status(404, 404)));
-    assert_eq!(status("4xx"), Ok(Status(400, 499)));
-    for bad in ["6xx", "xx", "99", "ok", ""] {
-        assert!(status(bad).is_err(), "{bad}");
-    }
+    assert!(!of("--min-latency 13ms").takes(&tapped()));
 }
 
 #[test]
@@ -98,11 +61,14 @@ fn a_line_tells_who_what_and_why() {
 }
 
 #[test]
-fn the_pace_is_kept_second_by_second() {
-    let mut pace = Pace::new(2);
-    let now = Instant::now();
-    let shown = |pace: &mut Pace, at| (0..5).filter(|_| pace.may(at)).count();
-    assert_eq!(shown(&mut pace, now), 2);
-    assert_eq!(shown(&mut pace, now + Duration::from_secs(2)), 2);
-    assert_eq!(pace.held, 6);
+fn headers_are_lines_of_their_own() {
+    let none = tapped();
+    assert_eq!(line::headers(&none), "");
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let with = Tapped {
+        request_headers: vec![pair("accept", "*/*"), pair("cookie", "…")],
+        response_headers: vec![pair("server", "x\u{7}")],
+        ..none
+    };
+    assert_eq!(line::headers(&with), "\n    > accept: */*\n    > cookie: …\n    < server: x\u{fffd}");
 }
