@@ -272,7 +272,7 @@ impl Telemetry {
             exported: self.inner.queue.counts(),
             linkerd: self.inner.linkerd.load(Ordering::Relaxed).then(|| {
                 let (requests, tcp) = self.inner.registry.samples(now);
-                linkerd::Rows::new(requests, tcp)
+                linkerd::Rows::new(&requests, &tcp)
             }),
             overflow: self.inner.registry.overflow(),
             log_lines_dropped: self.inner.log.dropped(),

@@ -4,11 +4,13 @@
 //! Names and labels are those of Linkerd's proxy. Latencies come from sketches, so a bucket is off by at most 2.5 % of its
 //! bound, and their sum likewise. `tcp_…` counts opaque connections, as Istio's series do.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use leno_core::id::Direction;
 use leno_core::samples::{PeerLabels, RequestLabels, RequestSample, TcpLabels, TcpSample};
+use leno_core::sketch::Sketch;
 
 use super::exposition::{Exposition, head};
 
@@ -18,79 +20,95 @@ const BOUNDS: [u64; 25] = [
     40_000, 50_000,
 ];
 
-/// What is shown, row by row.
+/// What is shown, row by row. Flows that Linkerd's labels do not tell apart are one row.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    requests: Vec<RequestSample>,
-    tcp: Vec<TcpSample>,
+    requests: Vec<(String, u64)>,
+    responses: Vec<(String, (u64, Sketch))>,
+    tcp: Vec<(String, [u64; 4])>,
 }
 
 impl Rows {
-    pub(super) const fn new(requests: Vec<RequestSample>, tcp: Vec<TcpSample>) -> Self {
-        Self { requests, tcp }
+    pub(super) fn new(requests: &[RequestSample], tcp: &[TcpSample]) -> Self {
+        let mut asked: BTreeMap<String, u64> = BTreeMap::new();
+        let mut answered: BTreeMap<String, (u64, Sketch)> = BTreeMap::new();
+        let mut connections: BTreeMap<String, [u64; 4]> = BTreeMap::new();
+        for sample in requests {
+            *asked.entry(of_request(&sample.labels)).or_default() += sample.count;
+            let (count, sketch) = answered.entry(of_response(&sample.labels)).or_default();
+            *count += sample.count;
+            sketch.merge(&sample.sketch);
+        }
+        for s in tcp {
+            let sums = connections.entry(of_tcp(&s.labels)).or_default();
+            sums.iter_mut().zip([s.opened, s.closed, s.received, s.sent]).for_each(|(sum, n)| *sum += n);
+        }
+        Self {
+            requests: asked.into_iter().collect(),
+            responses: answered.into_iter().collect(),
+            tcp: connections.into_iter().collect(),
+        }
     }
 
     /// Writes row `at` of all families; `false` = there is none.
-    pub(super) fn write(&self, out: &mut String, form: Exposition, at: usize) -> bool {
-        if let Some((family, row)) = place(at, self.requests.len(), HTTP.len()) {
-            let (name, suffix, kind, help, write) = HTTP[family];
-            if row == 0 {
-                head(out, form, name, suffix, kind, help);
-            }
-            write(out, &self.requests[row]);
+    pub(super) fn write(&self, out: &mut String, form: Exposition, mut at: usize) -> bool {
+        if let Some((labels, count)) = self.requests.get(at) {
+            begin(out, form, at, "request", "_total", "counter", "Requests.");
+            let _ = writeln!(out, "request_total{{{labels}}} {count}");
             return true;
         }
-        let at = at - HTTP.len() * self.requests.len();
-        let Some((family, row)) = place(at, self.tcp.len(), TCP.len()) else { return false };
-        let (name, suffix, kind, help, value) = TCP[family];
-        if row == 0 {
-            head(out, form, name, suffix, kind, help);
+        at -= self.requests.len();
+        if let Some((labels, (count, _))) = self.responses.get(at) {
+            begin(out, form, at, "response", "_total", "counter", "Responses.");
+            let _ = writeln!(out, "response_total{{{labels}}} {count}");
+            return true;
         }
-        let sample = &self.tcp[row];
-        let _ = writeln!(out, "{name}{suffix}{{{}}} {}", of_tcp(&sample.labels), value(sample));
+        at -= self.responses.len();
+        if let Some((labels, (count, sketch))) = self.responses.get(at) {
+            let help = "From the request's first byte to the response's last, milliseconds.";
+            begin(out, form, at, "response_latency_ms", "", "histogram", help);
+            latency(out, labels, *count, sketch);
+            return true;
+        }
+        at -= self.responses.len();
+        let Some((family, row)) = (at < self.tcp.len() * TCP.len()).then(|| (at / self.tcp.len(), at % self.tcp.len()))
+        else {
+            return false;
+        };
+        let (name, suffix, kind, help, value) = TCP[family];
+        begin(out, form, row, name, suffix, kind, help);
+        let (labels, counts) = &self.tcp[row];
+        let _ = writeln!(out, "{name}{suffix}{{{labels}}} {}", value(counts));
         true
     }
 }
 
-/// Family and row within it.
-fn place(at: usize, rows: usize, families: usize) -> Option<(usize, usize)> {
-    (at < rows * families).then(|| (at / rows, at % rows))
+/// The head of a family, before its first row.
+fn begin(out: &mut String, form: Exposition, row: usize, name: &str, suffix: &str, kind: &str, help: &str) {
+    if row == 0 {
+        head(out, form, name, suffix, kind, help);
+    }
 }
 
-type HttpFamily = (&'static str, &'static str, &'static str, &'static str, fn(&mut String, &RequestSample));
-type TcpFamily = (&'static str, &'static str, &'static str, &'static str, fn(&TcpSample) -> u64);
+fn latency(out: &mut String, labels: &str, count: u64, sketch: &Sketch) {
+    for bound in BOUNDS {
+        let up_to = sketch.at_most(Duration::from_millis(bound));
+        let _ = writeln!(out, "response_latency_ms_bucket{{{labels},le=\"{bound}\"}} {up_to}");
+    }
+    let _ = writeln!(out, "response_latency_ms_bucket{{{labels},le=\"+Inf\"}} {count}");
+    let _ = writeln!(out, "response_latency_ms_sum{{{labels}}} {:.0}", sketch.sum().as_secs_f64() * 1000.0);
+    let _ = writeln!(out, "response_latency_ms_count{{{labels}}} {count}");
+}
 
-const HTTP: [HttpFamily; 3] = [
-    ("request", "_total", "counter", "Requests.", |out, s| {
-        let _ = writeln!(out, "request_total{{{}}} {}", of_request(&s.labels), s.count);
-    }),
-    ("response", "_total", "counter", "Responses.", |out, s| {
-        let _ = writeln!(out, "response_total{{{}}} {}", of_response(&s.labels), s.count);
-    }),
-    (
-        "response_latency_ms",
-        "",
-        "histogram",
-        "From the request's first byte to the response's last, milliseconds.",
-        |out, s| {
-            let labels = of_response(&s.labels);
-            for bound in BOUNDS {
-                let count = s.sketch.at_most(Duration::from_millis(bound));
-                let _ = writeln!(out, "response_latency_ms_bucket{{{labels},le=\"{bound}\"}} {count}");
-            }
-            let _ = writeln!(out, "response_latency_ms_bucket{{{labels},le=\"+Inf\"}} {}", s.count);
-            let _ = writeln!(out, "response_latency_ms_sum{{{labels}}} {:.0}", s.sketch.sum().as_secs_f64() * 1000.0);
-            let _ = writeln!(out, "response_latency_ms_count{{{labels}}} {}", s.count);
-        },
-    ),
-];
+/// Name, suffix, kind, help, and the value out of opened, closed, received, sent.
+type TcpFamily = (&'static str, &'static str, &'static str, &'static str, fn(&[u64; 4]) -> u64);
 
 const TCP: [TcpFamily; 5] = [
-    ("tcp_open", "_total", "counter", "Connections opened.", |s| s.opened),
-    ("tcp_close", "_total", "counter", "Connections closed.", |s| s.closed),
-    ("tcp_open_connections", "", "gauge", "Connections open now.", |s| s.opened.saturating_sub(s.closed)),
-    ("tcp_read_bytes", "_total", "counter", "Bytes from clients.", |s| s.received),
-    ("tcp_write_bytes", "_total", "counter", "Bytes to clients.", |s| s.sent),
+    ("tcp_open", "_total", "counter", "Connections opened.", |c| c[0]),
+    ("tcp_close", "_total", "counter", "Connections closed.", |c| c[1]),
+    ("tcp_open_connections", "", "gauge", "Connections open now.", |c| c[0].saturating_sub(c[1])),
+    ("tcp_read_bytes", "_total", "counter", "Bytes from clients.", |c| c[2]),
+    ("tcp_write_bytes", "_total", "counter", "Bytes to clients.", |c| c[3]),
 ];
 
 fn of_request(labels: &RequestLabels) -> String {
@@ -170,7 +188,6 @@ fn label(out: &mut String, name: &str, value: &str) {
 #[cfg(test)]
 mod tests {
     use leno_core::id::ServiceId;
-    use leno_core::sketch::Sketch;
 
     use super::*;
 
@@ -221,7 +238,7 @@ mod tests {
 
     #[test]
     fn requests_have_linkerds_names_and_labels() {
-        let rows = Rows::new(vec![requests(Direction::Outbound, 200, 3), requests(Direction::Inbound, 503, 1)], vec![]);
+        let rows = Rows::new(&[requests(Direction::Outbound, 200, 3), requests(Direction::Inbound, 503, 1)], &[]);
         let text = text(&rows);
         for line in [
             "# TYPE request_total counter",
@@ -245,6 +262,21 @@ mod tests {
     }
 
     #[test]
+    fn what_linkerds_labels_do_not_tell_apart_is_added_up() {
+        let mut by_rule = requests(Direction::Outbound, 200, 2);
+        by_rule.labels.route = "canary".to_owned();
+        let failed = requests(Direction::Outbound, 503, 4);
+        let text = text(&Rows::new(&[requests(Direction::Outbound, 200, 3), by_rule, failed], &[]));
+        let values = |name: &str| {
+            let rows = text.lines().filter(|l| l.starts_with(name));
+            rows.filter_map(|l| l.rsplit_once(' ')?.1.parse().ok()).collect::<Vec<u64>>()
+        };
+        assert_eq!(values("request_total"), [9]);
+        assert_eq!(values("response_total"), [5, 4]);
+        assert_eq!(values("response_latency_ms_count"), [5, 4]);
+    }
+
+    #[test]
     fn connections_have_them_too() {
         let labels = TcpLabels {
             direction: Direction::Inbound,
@@ -254,7 +286,7 @@ mod tests {
             mtls: false,
         };
         let sample = TcpSample { labels, opened: 5, closed: 3, sent: 10, received: 20 };
-        let text = text(&Rows::new(Vec::new(), vec![sample]));
+        let text = text(&Rows::new(&[], &[sample]));
         let labels = "direction=\"inbound\",tls=\"disabled\",no_tls_reason=\"no_tls_from_remote\",\
                       client_id=\"web.shop.serviceaccount.identity.linkerd.cluster.local\",peer=\"src\"";
         assert!(text.contains(&format!("tcp_open_connections{{{labels}}} 2\n")), "{text}");
