@@ -54,28 +54,28 @@ impl Table {
     }
 
     /// The index of the same field, and of one with the same name.
-    pub(super) fn find(&self, name: &Name, value: &HeaderValue) -> (Option<usize>, Option<usize>) {
+    pub(super) fn find(&self, name: &str, value: &[u8]) -> (Option<usize>, Option<usize>) {
         let mut named = None;
         for (n, entry) in self.entries.iter().enumerate() {
-            if entry.name == *name {
+            if entry.name.as_str() == name {
                 let index = n + STATIC.len() + 1;
-                if entry.value == *value {
+                if entry.value.as_bytes() == value {
                     return (Some(index), Some(index));
                 }
                 named.get_or_insert(index);
             }
         }
-        let text = name.as_str();
-        for (n, entry) in STATIC.iter().enumerate().filter(|(_, e)| e.name == text) {
-            if entry.value.as_bytes() == value.as_bytes() {
+        let mut first = None;
+        for (n, entry) in STATIC.iter().enumerate().filter(|(_, e)| e.name == name) {
+            if entry.value.as_bytes() == value {
                 return (Some(n + 1), Some(n + 1));
             }
-            named = named.filter(|i| *i <= STATIC.len()).or(Some(n + 1));
+            first.get_or_insert(n + 1);
             if !entry.repeats {
                 break;
             }
         }
-        (None, named)
+        (None, first.or(named))
     }
 }
 
