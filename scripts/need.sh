@@ -104,6 +104,11 @@ test)
     echo "installing with go: fortio.org/fortio v1.66.5 into $cache/bin"
     GOBIN="$cache/bin" go install fortio.org/fortio@v1.66.5
   fi
+  if [ ! -x "$cache/bin/h2spec" ]; then
+    command -v go >/dev/null || { echo "missing: Go, to build h2spec (the conformance tests of HTTP/2)" >&2; exit 1; }
+    echo "installing with go: github.com/summerwind/h2spec v2.2.1 into $cache/bin"
+    GOBIN="$cache/bin" CGO_ENABLED=0 go install -trimpath github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
+  fi
   here=$(cd "$(dirname "$0")/.." && pwd)
   # Built anew when its source changes.
   if [ ! -x "$cache/bin/otelcol" ] || [ "$here/e2e/collector/go.sum" -nt "$cache/bin/otelcol" ] || [ "$here/e2e/collector/main.go" -nt "$cache/bin/otelcol" ]; then

@@ -18,6 +18,7 @@ mod window;
 pub use code::Code;
 pub use connection::{Broken, Connection, Event, Role, Windows};
 pub use output::Output;
+pub use stream::{ById, ByStream};
 
 #[cfg(test)]
 mod tests;

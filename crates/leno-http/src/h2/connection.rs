@@ -15,7 +15,7 @@ use super::hpack::{self, Decoder, Encoder};
 use super::limits::{self, Budget};
 use super::output::Output;
 use super::settings::{self, Peer};
-use super::stream::{Closed, Ended, Receives, Streams};
+use super::stream::{ByStream, Closed, Ended, Receives, Stream};
 use super::window::{self, Credit, Window};
 
 /// Which end this is.
@@ -126,7 +126,7 @@ pub struct Connection {
     decoder: Decoder,
     encoder: Encoder,
     out: Output,
-    streams: Streams,
+    streams: ByStream<Stream>,
     closed: Closed,
     /// The highest stream that the peer has opened (server), or that this end has (client).
     highest: u32,
@@ -172,7 +172,7 @@ impl Connection {
             decoder: Decoder::new(hpack::DEFAULT_TABLE),
             encoder: Encoder::default(),
             out,
-            streams: Streams::default(),
+            streams: ByStream::default(),
             closed: Closed::default(),
             highest: 0,
             window: Window::new(window::INITIAL),

@@ -124,12 +124,12 @@ impl Closed {
     }
 }
 
-/// Open streams by their number.
-pub(super) type Streams = HashMap<u32, Stream, BuildHasherDefault<ById>>;
+/// Something for each stream, by its number.
+pub type ByStream<T> = HashMap<u32, T, BuildHasherDefault<ById>>;
 
 /// A peer chooses its streams' numbers, but only upwards and in steps of two, so this spreads them well enough.
-#[derive(Default)]
-pub(super) struct ById(u64);
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ById(u64);
 
 impl Hasher for ById {
     fn finish(&self) -> u64 {

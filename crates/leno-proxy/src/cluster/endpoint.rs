@@ -14,8 +14,9 @@ use super::http_pool::Http1Pool;
 use super::lock;
 use super::mux::{Mux, Opened};
 use crate::http::body::Request;
-use crate::http::client::{self, SendError, Unanswered};
+use crate::http::client::{SendError, Unanswered};
 use crate::http::h1::Http1;
+use crate::http::h2;
 use crate::http::upstream::Answer;
 use crate::identity::Alpn;
 use crate::tcp::splice::Io;
@@ -212,14 +213,14 @@ impl Endpoint {
             Security::Plain => {
                 let stream = dialer.plain(self.addr, limit).await?;
                 let local = stream.local_addr().ok();
-                Ok(Opened::Http2(client::http2(stream).await?, local))
+                Ok(Opened::Http2(h2::connect(Box::new(stream)), local))
             }
             Security::Mutual { expected, sni } => {
                 let stream = dialer.mutual(self.addr, expected, sni, REQUESTS, limit).await?;
                 let local = stream.get_ref().0.local_addr().ok();
                 let agreed = stream.get_ref().1.alpn_protocol().unwrap_or_default();
                 if agreed == alpn::H2 || agreed == b"h2" {
-                    return Ok(Opened::Http2(client::http2(stream).await?, local));
+                    return Ok(Opened::Http2(h2::connect(Box::new(stream)), local));
                 }
                 self.http1.put(Http1::new(Box::new(stream)), local);
                 Ok(Opened::Refused)

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use leno_core::Reason;
 
 use tokio::sync::oneshot;
@@ -18,8 +16,6 @@ use crate::tcp::splice::{Io, Meter, splice};
 pub struct Tunnel(Side);
 
 enum Side {
-    /// A stream of HTTP/2, by CONNECT.
-    Hyper(OnUpgrade),
     /// As soon as the client has been answered.
     Coming(oneshot::Receiver<Box<dyn Io>>),
     Here(Box<dyn Io>),
@@ -32,13 +28,10 @@ impl fmt::Debug for Tunnel {
 }
 
 impl Tunnel {
-    /// The client's side. Present on every HTTP/1 request that asks for it; it comes to life only after a 101 or a CONNECT's 2xx.
+    /// The client's side. Present on every request that asks for it; it comes to life only after a 101 or a CONNECT's 2xx.
     #[must_use]
     pub fn of_request(head: &mut Head) -> Option<Self> {
-        if let Some(upgrade) = head.extensions.remove::<Upgrade>() {
-            return upgrade.take().map(|coming| Self(Side::Coming(coming)));
-        }
-        head.extensions.remove::<OnUpgrade>().map(|upgrade| Self(Side::Hyper(upgrade)))
+        head.extensions.remove::<Upgrade>()?.take().map(|coming| Self(Side::Coming(coming)))
     }
 
     /// The endpoint's side, after it has agreed.
@@ -49,7 +42,6 @@ impl Tunnel {
 
     async fn open(self) -> Option<Box<dyn Io>> {
         match self.0 {
-            Side::Hyper(upgrade) => Some(Box::new(TokioIo::new(upgrade.await.ok()?))),
             Side::Coming(coming) => coming.await.ok(),
             Side::Here(io) => Some(io),
         }

@@ -9,11 +9,10 @@ use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::body::{Body, BodyError, Request, Response};
-use super::client::RawResponse;
 use super::h1::Http1;
+use super::h2::Incoming;
 use super::tunnel::Tunnel;
 use crate::cluster::http_pool::Lease;
 use crate::cluster::mux::Ticket;
@@ -80,7 +79,7 @@ impl Answer {
 
     /// One of many on a connection.
     #[must_use]
-    pub fn on_http2(response: RawResponse, ticket: Ticket) -> Self {
+    pub fn on_http2(response: http::Response<Incoming>, ticket: Ticket) -> Self {
         let local = ticket.local();
         let (parts, body) = response.into_parts();
         Self::bind(http::Response::from_parts(parts, ()), Source::Http2(body, ticket), local)
@@ -132,7 +131,7 @@ impl Source {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self {
             Self::Http1(lease) => lease.sender().poll_frame(cx),
-            Self::Http2(body, _) => Pin::new(body).poll_frame(cx).map_err(BodyError::from),
+            Self::Http2(body, _) => body.poll_frame(cx),
             Self::Own(sender) => sender.poll_frame(cx),
         }
     }

@@ -17,7 +17,7 @@ use super::outgoing::Outgoing;
 use super::wire::Wire;
 use super::{Polled, poll_body};
 use crate::http::body::{Body, BodyError, Request};
-use crate::http::client::{SendError, Unanswered};
+use crate::http::client::{SendError, Unanswered, of_body};
 use crate::tcp::splice::Io;
 
 /// A connection to an endpoint.
@@ -261,13 +261,6 @@ fn malformed(detail: &str) -> SendError {
     let kind = Some(FailureKind::ResetBeforeResponse);
     let detail = format!("the endpoint's answer is not HTTP: {detail}");
     SendError { reason: Reason::UpstreamProtocol, kind, bytes_left: true, stale: false, detail }
-}
-
-/// The client's own doing.
-fn of_body(error: &BodyError) -> SendError {
-    let reason = if matches!(error, BodyError::Timeout) { Reason::Timeout } else { Reason::ClientGone };
-    let detail = format!("the request's body: {error}");
-    SendError { reason, kind: None, bytes_left: true, stale: false, detail }
 }
 
 /// Interim responses (1xx) to one request, at most.

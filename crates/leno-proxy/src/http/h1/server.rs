@@ -57,9 +57,14 @@ pub struct Incoming {
 pub struct Upgrade(Arc<Mutex<Option<Promise>>>);
 
 /// A connection that comes once its client has been answered.
-type Promise = oneshot::Receiver<Box<dyn Io>>;
+pub(in crate::http) type Promise = oneshot::Receiver<Box<dyn Io>>;
 
 impl Upgrade {
+    /// From whoever will give the connection.
+    pub(in crate::http) fn new(promise: Promise) -> Self {
+        Self(Arc::new(Mutex::new(Some(promise))))
+    }
+
     /// The promise of a connection; once.
     #[must_use]
     pub(in crate::http) fn take(&self) -> Option<Promise> {
@@ -187,7 +192,7 @@ impl Server {
         *request.headers_mut() = head.headers;
         let upgrade = leaves.then(|| {
             let (give, take) = oneshot::channel();
-            request.extensions_mut().insert(Upgrade(Arc::new(Mutex::new(Some(take)))));
+            request.extensions_mut().insert(Upgrade::new(take));
             give
         });
         (request, upgrade)
