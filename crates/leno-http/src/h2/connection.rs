@@ -13,6 +13,7 @@ use super::code::Code;
 use super::frame;
 use super::hpack::{self, Decoder, Encoder};
 use super::limits::{self, Budget};
+use super::message::Memo;
 use super::output::Output;
 use super::settings::{self, Peer};
 use super::stream::{ByStream, Closed, Ended, Receives, Stream};
@@ -125,6 +126,7 @@ pub struct Connection {
     peer: Peer,
     decoder: Decoder,
     encoder: Encoder,
+    memo: Memo,
     out: Output,
     streams: ByStream<Stream>,
     closed: Closed,
@@ -171,6 +173,7 @@ impl Connection {
             peer: Peer::default(),
             decoder: Decoder::new(hpack::DEFAULT_TABLE),
             encoder: Encoder::default(),
+            memo: Memo::default(),
             out,
             streams: ByStream::default(),
             closed: Closed::default(),
@@ -301,6 +304,12 @@ impl Connection {
     #[must_use]
     pub fn is_open(&self, stream: u32) -> bool {
         self.streams.contains_key(&stream)
+    }
+
+    /// Bytes that wait to be sent.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.out.len()
     }
 
     /// Whether anything waits to be sent, or could be made ready.

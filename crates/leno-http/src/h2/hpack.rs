@@ -197,19 +197,28 @@ impl Encoder {
 
     /// Writes a pseudo-header.
     pub fn pseudo(&mut self, out: &mut BytesMut, name: &Name, value: &str) {
-        let keep = || HeaderValue::from_str(value).ok().map(|value| Field { name: name.clone(), value });
+        if let Some(index) = common(name, value) {
+            out.put_u8(0x80 | index);
+            return;
+        }
+        let field = || HeaderValue::from_str(value).ok().map(|value| Field { name: name.clone(), value });
         let fresh = *name == Name::Path && value.len() > LONG_PATH;
-        self.write(out, name.as_str(), value.as_bytes(), if fresh { Keep::No } else { Keep::Yes }, keep);
+        self.write(out, name.as_str(), value.as_bytes(), if fresh { Keep::No } else { Keep::Yes }, field);
     }
 
     /// Writes an ordinary field.
     pub fn field(&mut self, out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
         let text = name.as_str();
-        // What is new each time would push out what is not.
-        let keep = match () {
-            () if value.is_sensitive() => Keep::Never,
-            () if value.len() > LONG_VALUE || FRESH.contains(&text) => Keep::No,
-            () => Keep::Yes,
+        let keep = if value.is_sensitive() {
+            Keep::Never
+        } else if let Some(index) = fresh(text) {
+            // What is new each time would push out what is not.
+            literal_field(out, (4, 0), index, text, value.as_bytes());
+            return;
+        } else if value.len() > LONG_VALUE {
+            Keep::No
+        } else {
+            Keep::Yes
         };
         let field = || Some(Field { name: Name::Header(name.clone()), value: value.clone() });
         self.write(out, text, value.as_bytes(), keep, field);
@@ -223,27 +232,54 @@ impl Encoder {
         keep: Keep,
         field: impl FnOnce() -> Option<Field>,
     ) {
-        let (whole, named) = self.table.find(name, value);
-        if let Some(index) = whole.filter(|_| keep != Keep::Never) {
+        if keep != Keep::Never
+            && let Some(index) = self.table.find(name, value)
+        {
             integer::write(out, 7, 0x80, index);
             return;
         }
-        let (prefix, flags) = match keep {
+        let form = match keep {
             Keep::Yes => (6, 0x40),
             Keep::No => (4, 0),
             Keep::Never => (4, 0x10),
         };
-        integer::write(out, prefix, flags, named.unwrap_or(0));
-        if named.is_none() {
-            literal(out, name.as_bytes());
-        }
-        literal(out, value);
+        literal_field(out, form, self.table.find_name(name), name, value);
         if keep == Keep::Yes
             && let Some(field) = field()
         {
             self.table.add(field);
         }
     }
+}
+
+/// The entry of the static table that most messages use.
+fn common(name: &Name, value: &str) -> Option<u8> {
+    Some(match (name, value) {
+        (Name::Method, "GET") => 2,
+        (Name::Method, "POST") => 3,
+        (Name::Path, "/") => 4,
+        (Name::Scheme, "http") => 6,
+        (Name::Scheme, "https") => 7,
+        (Name::Status, "200") => 8,
+        (Name::Status, "204") => 9,
+        (Name::Status, "206") => 10,
+        (Name::Status, "304") => 11,
+        (Name::Status, "400") => 12,
+        (Name::Status, "404") => 13,
+        (Name::Status, "500") => 14,
+        _ => return None,
+    })
+}
+
+/// Fields that say something new with every message, and their names' entries of the static table; 0 where it has none.
+fn fresh(name: &str) -> Option<usize> {
+    Some(match name {
+        "content-length" => 28,
+        "date" => 33,
+        "etag" => 34,
+        "x-request-id" | "traceparent" | "tracestate" | "x-b3-traceid" | "x-b3-spanid" | "grpc-timeout" => 0,
+        _ => return None,
+    })
 }
 
 /// Whether the next message is likely to say the same.
@@ -253,6 +289,15 @@ enum Keep {
     No,
     /// Nor may anybody else keep it.
     Never,
+}
+
+/// A field that is spelled out, but for its name where `index` stands for it.
+fn literal_field(out: &mut BytesMut, (prefix, flags): (u32, u8), index: usize, name: &str, value: &[u8]) {
+    integer::write(out, prefix, flags, index);
+    if index == 0 {
+        literal(out, name.as_bytes());
+    }
+    literal(out, value);
 }
 
 fn literal(out: &mut BytesMut, bytes: &[u8]) {
@@ -274,18 +319,5 @@ pub const DEFAULT_TABLE: usize = 4096;
 const ENTRY: usize = 32;
 const LONG_PATH: usize = 128;
 const LONG_VALUE: usize = 512;
-/// Fields that say something new with every message.
-const FRESH: [&str; 9] = [
-    "x-request-id",
-    "traceparent",
-    "tracestate",
-    "x-b3-traceid",
-    "x-b3-spanid",
-    "content-length",
-    "date",
-    "etag",
-    "grpc-timeout",
-];
-
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,13 @@ use super::limits;
 /// What is wrong with a message. Its stream is ended, the connection goes on.
 pub(super) type Malformed = &'static str;
 
+/// What the last request said: the next one often says the same.
+#[derive(Debug, Default)]
+pub(super) struct Memo {
+    authority: Option<(HeaderValue, Authority)>,
+    path: Option<(HeaderValue, PathAndQuery)>,
+}
+
 /// Collects the fields of one block.
 #[derive(Default)]
 pub(super) struct Fields {
@@ -100,14 +107,14 @@ impl Fields {
     }
 
     /// A request's head.
-    pub(super) fn request(mut self) -> Result<Request<()>, Malformed> {
+    pub(super) fn request(mut self, memo: &mut Memo) -> Result<Request<()>, Malformed> {
         self.check()?;
         if self.status.is_some() {
             return Err(":status in a request");
         }
         let method = self.method.take().ok_or("no :method")?;
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| ":method is none")?;
-        let authority = self.authority.take().map(|a| authority(&a)).transpose()?;
+        let authority = self.authority.take().map(|a| remembered(&mut memo.authority, a, authority)).transpose()?;
         self.same_host(authority.as_ref())?;
         let mut parts = http::uri::Parts::default();
         parts.authority = authority;
@@ -118,7 +125,10 @@ impl Fields {
         } else {
             let scheme = self.scheme.take().ok_or("no :scheme")?;
             let path = self.path.take().ok_or("no :path")?;
-            parts.path_and_query = Some(self::path(&method, path.as_bytes())?);
+            if path.as_bytes() == b"*" && method != Method::OPTIONS {
+                return Err("only OPTIONS asks the server as a whole");
+            }
+            parts.path_and_query = Some(remembered(&mut memo.path, path, self::path)?);
             // Without an authority the target is a path alone.
             if parts.authority.is_some() {
                 parts.scheme = Some(self::scheme(scheme.as_bytes())?);
@@ -244,16 +254,30 @@ fn authority(value: &HeaderValue) -> Result<Authority, Malformed> {
     if authority.as_str().contains('@') { Err(":authority names a user") } else { Ok(authority) }
 }
 
-fn path(method: &Method, value: &[u8]) -> Result<PathAndQuery, Malformed> {
-    let fits = match value {
-        [b'/', ..] => true,
-        b"*" => *method == Method::OPTIONS,
-        _ => false,
-    };
-    if !fits || value.contains(&b'#') {
+fn path(value: &HeaderValue) -> Result<PathAndQuery, Malformed> {
+    let value = value.as_bytes();
+    if !matches!(value, [b'/', ..] | b"*") || value.contains(&b'#') {
         return Err(":path is none");
     }
     PathAndQuery::try_from(value).map_err(|_| ":path is none")
+}
+
+/// What was read the last time, where it is the same again.
+fn remembered<T: Clone>(
+    last: &mut Option<(HeaderValue, T)>,
+    value: HeaderValue,
+    read: fn(&HeaderValue) -> Result<T, Malformed>,
+) -> Result<T, Malformed> {
+    match last {
+        Some((known, read)) if *known == value => Ok(read.clone()),
+        _ => {
+            let read = read(&value)?;
+            if value.len() <= REMEMBERED {
+                *last = Some((value, read.clone()));
+            }
+            Ok(read)
+        }
+    }
 }
 
 fn scheme(value: &[u8]) -> Result<Scheme, Malformed> {
@@ -270,3 +294,6 @@ fn digits(value: &[u8]) -> Option<u64> {
     }
     std::str::from_utf8(value).ok()?.parse().ok()
 }
+
+/// Longest value that is kept for the next request.
+const REMEMBERED: usize = 512;

@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn record(id: &str, reason: Reason, path: String) -> RequestRecord {
-        RequestRecord { request_id: id.to_owned(), reason, path, ..RequestRecord::new(Direction::Outbound) }
+        RequestRecord { request_id: id.into(), reason, path: path.into(), ..RequestRecord::new(Direction::Outbound) }
     }
 
     #[test]

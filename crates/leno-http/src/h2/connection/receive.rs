@@ -232,7 +232,7 @@ impl Connection {
             return self.refuse(stream, Code::NO_ERROR);
         }
         let length = fields.length();
-        let Ok(head) = fields.request() else { return self.refuse(stream, Code::PROTOCOL_ERROR) };
+        let Ok(head) = fields.request(&mut self.memo) else { return self.refuse(stream, Code::PROTOCOL_ERROR) };
         let receives = if end { Receives::Nothing } else { Receives::Body };
         let mut open = Stream::new(receives, Credit::new(self.windows.stream), Window::new(self.peer.window));
         open.expected = length;

@@ -102,6 +102,7 @@ impl Connection {
             if most == 0 {
                 stream.in_ring = true;
                 self.starved.push(id);
+                self.tidy();
                 continue;
             }
             let last = data(stream, id, most, &mut self.out);
@@ -132,6 +133,18 @@ impl Connection {
         {
             stream.in_ring = true;
             self.ring.push_back(id);
+            self.tidy();
+        }
+    }
+
+    /// Streams that were reset while they waited leave their numbers behind.
+    fn tidy(&mut self) {
+        let most = 2 * self.streams.len() + 16;
+        if self.ring.len() > most {
+            self.ring.retain(|id| self.streams.contains_key(id));
+        }
+        if self.starved.len() > most {
+            self.starved.retain(|id| self.streams.contains_key(id));
         }
     }
 

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::header::EXPECT;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use leno_http::h2::{ByStream, Code, Connection, Event, Role, Windows};
 
@@ -216,14 +217,6 @@ impl State {
         self.slots.insert(stream, Slot::new(holders));
     }
 
-    /// What a request's head said of its body.
-    pub(super) fn expect(&mut self, stream: u32, length: Option<u64>, expects: bool) {
-        if let Some(slot) = self.slots.get_mut(&stream) {
-            slot.left = length;
-            slot.expects = expects;
-        }
-    }
-
     /// The answer is on its way: who waits to send its body is told by it.
     pub(super) fn answered(&mut self, stream: u32) {
         if let Some(slot) = self.slots.get_mut(&stream) {
@@ -256,7 +249,15 @@ impl State {
     /// Notes what the peer did. A stream that it opened comes back.
     pub(super) fn take(&mut self, event: Event, wakers: &mut Wakers) -> Option<Asked> {
         match event {
-            Event::Request { stream, head, end } => return Some(Asked { stream, head, end }),
+            Event::Request { stream, head, end } => {
+                // Its body may lie right behind it. Held by who answers, and by the body.
+                let mut slot = Slot::new(if end { 1 } else { 2 });
+                slot.left = length(head.headers());
+                slot.ended = end;
+                slot.expects = !end && head.headers().get(EXPECT).is_some_and(is_continue);
+                self.slots.insert(stream, slot);
+                return Some(Asked { stream, head, end });
+            }
             Event::Response { stream, head, end } => {
                 if let Some(slot) = self.slots.get_mut(&stream).filter(|_| !head.status().is_informational()) {
                     slot.left = length(head.headers());
@@ -335,8 +336,12 @@ impl Slot {
     }
 }
 
+fn is_continue(value: &HeaderValue) -> bool {
+    value.as_bytes().eq_ignore_ascii_case(b"100-continue")
+}
+
 /// Content-Length.
-pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
+fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

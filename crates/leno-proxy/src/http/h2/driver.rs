@@ -24,6 +24,10 @@ pub(super) struct Driver {
     /// On its way into the socket.
     output: Output,
     flushed: bool,
+    /// Nothing is read until that has gone.
+    held: bool,
+    /// More can be made ready once that has gone.
+    more: bool,
     wakers: Wakers,
     epoch: Instant,
     /// When bytes last came.
@@ -39,6 +43,8 @@ impl Driver {
             input: BytesMut::new(),
             output: Output::default(),
             flushed: true,
+            held: false,
+            more: false,
             wakers: Wakers::new(),
             epoch: now,
             heard: now,
@@ -85,29 +91,53 @@ impl Driver {
         Poll::Pending
     }
 
+    /// The same, unless so many answers wait that a client must read them first. Whoever asks always reads, so this end
+    /// and its peer never wait for each other.
+    pub(super) fn poll_read_requests(&mut self, cx: &mut Context<'_>, asked: &mut Vec<Asked>) -> Poll<Failure> {
+        self.held = self.output.len() + self.core.lock().conn.waiting() > BACKLOG;
+        if self.held { Poll::Pending } else { self.poll_read(cx, asked) }
+    }
+
     /// Sends all that waits. Ready when it has gone; what is added later wakes the task.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if self.output.is_empty() {
-                let mut state = self.core.lock();
-                state.conn.fill();
-                state.conn.take_output(&mut self.output);
-                state.roomy(&mut self.wakers);
-                if self.output.is_empty() && self.flushed {
-                    state.awake = false;
-                }
-                drop(state);
-                self.wakers.drain(..).for_each(Waker::wake);
+                self.take_output();
             }
             if self.output.is_empty() {
-                if self.flushed {
-                    self.output.rest();
-                    return Poll::Ready(Ok(()));
-                }
-                ready!(Pin::new(&mut *self.io).poll_flush(cx))?;
-                self.flushed = true;
-                continue;
+                break;
             }
+            ready!(self.poll_output(cx))?;
+            if !self.more {
+                break;
+            }
+        }
+        if !self.flushed {
+            ready!(Pin::new(&mut *self.io).poll_flush(cx))?;
+            self.flushed = true;
+        }
+        self.output.rest();
+        if std::mem::take(&mut self.held) {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Makes ready what may be sent now.
+    fn take_output(&mut self) {
+        {
+            let mut state = self.core.lock();
+            state.conn.fill();
+            state.conn.take_output(&mut self.output);
+            state.roomy(&mut self.wakers);
+            self.more = state.conn.wants_write();
+            state.awake = self.more;
+        }
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.output.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let n = self.output.slices(&mut slices);
             let written = match &slices[..n] {
@@ -120,6 +150,7 @@ impl Driver {
             self.flushed = false;
             self.output.advance(written);
         }
+        Poll::Ready(Ok(()))
     }
 
     /// Ends this side.
@@ -166,6 +197,8 @@ thread_local! {
 const READ: usize = 32 * 1024;
 /// Reads before what they brought is answered and other tasks get their turn.
 const READS: usize = 4;
+/// Bytes of answers that wait, before no more requests are taken.
+const BACKLOG: usize = 256 * 1024;
 /// Parts of one write.
 const SLICES: usize = 16;
 /// Part of a frame that is copied for the sake of its buffer.

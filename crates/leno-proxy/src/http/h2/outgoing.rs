@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::Body as HttpBody;
 
-use super::Failure;
 use super::core::Core;
 use crate::http::body::{Body, BodyError};
 
@@ -23,14 +22,14 @@ pub(super) enum Failed {
     /// It broke off where it comes from.
     Body(BodyError),
     /// The stream has ended.
-    Stream(Failure),
+    Stream,
 }
 
 impl Outgoing {
     /// Adds what there is to the stream, as far as there is room, until all has been added.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {
         loop {
-            ready!(self.core.poll_room(self.stream, cx)).map_err(Failed::Stream)?;
+            ready!(self.core.poll_room(self.stream, cx)).map_err(|_| Failed::Stream)?;
             // The lock is not held while the body is asked: it may come from this very connection.
             let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
                 self.core.change(|state| state.conn.send(self.stream, Bytes::new(), true));

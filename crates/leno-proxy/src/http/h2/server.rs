@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as HttpBody;
 use leno_http::h2::{Code, Role};
 use leno_kit::Drain;
 use tokio::sync::oneshot;
 
-use super::core::{Asked, Core, length};
+use super::core::{Asked, Core};
 use super::driver::Driver;
 use super::outgoing::{Failed, Outgoing};
 use super::stream::Stream;
@@ -49,7 +49,7 @@ where
     let serving = std::future::poll_fn(|cx| {
         core.begin(cx);
         if closed.is_none()
-            && let Poll::Ready(why) = driver.poll_read(cx, &mut asked)
+            && let Poll::Ready(why) = driver.poll_read_requests(cx, &mut asked)
         {
             core.end(&why);
             closed = Some(why);
@@ -92,13 +92,6 @@ where
 {
     let connect = head.method() == Method::CONNECT;
     let bodiless = head.method() == Method::HEAD;
-    let expects = head.headers().get(EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    {
-        let mut state = core.lock();
-        // This future, and the body.
-        state.add(stream, if end { 1 } else { 2 });
-        state.expect(stream, length(head.headers()), expects);
-    }
     let incoming = (!end).then(|| Incoming::request(Arc::clone(core), stream));
     let (body, tunnel) = if connect { (None, incoming) } else { (incoming, None) };
     let mut request = head.map(|()| body.map_or_else(Body::empty, Body::http2));

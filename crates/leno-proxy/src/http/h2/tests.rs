@@ -204,4 +204,28 @@ async fn connect_becomes_a_tunnel() {
     assert!(body.data().await.is_none());
 }
 
+#[tokio::test]
+async fn who_asks_and_never_reads_is_not_served_for_long() {
+    let (mut near, far) = duplex(64 * 1024);
+    tokio::spawn(serve(Box::new(far), Drain::never(), std::future::pending(), |_| async {
+        Response::new(Body::empty())
+    }));
+    near.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("greeted");
+    let (mut stream, mut asked) = (1u32, 0);
+    loop {
+        let mut frame = b"\0\0\x06\x01\x05".to_vec();
+        frame.extend_from_slice(&stream.to_be_bytes());
+        frame.extend_from_slice(b"\x82\x86\x84\x01\x01a");
+        let sent = tokio::time::timeout(Duration::from_millis(500), near.write_all(&frame)).await;
+        if sent.is_err() {
+            break;
+        }
+        sent.expect("in time").expect("taken");
+        stream += 2;
+        asked += 1;
+        assert!(asked < 200_000, "it is served for ever");
+    }
+    assert!(asked > 1000, "{asked}");
+}
+
 const CHUNK: usize = 4096;
