@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use http_body_util::BodyExt;
 use leno_kit::Drain;
-use leno_proxy::http::body::Body;
-use leno_proxy::http::{Response, serve};
+use leno_proxy::http::{Body, Request, Response, serve};
 use tokio::net::TcpListener;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -14,7 +14,11 @@ async fn nothing_of_h2spec_fails() {
     let port = listener.local_addr().expect("its address").port().to_string();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let answer = |_| async { Response::new(Body::whole("conforming")) };
+            // As most servers do: the request first, as a whole.
+            let answer = |request: Request| async {
+                let _ = request.into_body().collect().await;
+                Response::new(Body::whole("conforming"))
+            };
             tokio::spawn(serve::http2(stream, Drain::never(), std::future::pending(), answer));
         }
     });

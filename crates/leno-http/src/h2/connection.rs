@@ -1,5 +1,6 @@
 //! A connection, at either end: bytes in, events out; commands in, bytes out.
 
+mod heads;
 mod receive;
 mod send;
 
@@ -141,7 +142,7 @@ pub struct Connection {
     starved: Vec<u32>,
     /// Streams whose queues have room again, and are waited for.
     roomy: Vec<u32>,
-    block: Option<receive::Block>,
+    block: Option<heads::Block>,
     preface_left: usize,
     greeted: bool,
     leaving: Leaving,

@@ -202,7 +202,12 @@ impl HttpBody for Observed {
         let this = &mut *self;
         let Poll::Ready(next) = Pin::new(&mut this.inner).poll_frame(cx) else {
             if let Some(deadline) = this.exchange.deadline
-                && this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline))).as_mut().poll(cx).is_ready()
+                && this
+                    .timer
+                    .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)))
+                    .as_mut()
+                    .poll(cx)
+                    .is_ready()
             {
                 this.exchange.finish(Reason::Timeout);
                 return Poll::Ready(Some(Err(BodyError::Timeout)));

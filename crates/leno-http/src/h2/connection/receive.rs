@@ -5,26 +5,15 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::heads::PRIORITY;
 use super::{ALIVE, Broken, Connection, Event, LEAVING, Leaving, Role};
 use crate::h2::code::Code;
 use crate::h2::frame::{self, Head, Kind, flag};
-use crate::h2::hpack::BadBlock;
 use crate::h2::limits;
-use crate::h2::message::Fields;
 use crate::h2::stream::{Ended, Receives, Stream};
-use crate::h2::window::{Credit, Window};
-
-/// A header block that is not here as a whole.
-#[derive(Debug)]
-pub(super) struct Block {
-    stream: u32,
-    end: bool,
-    bytes: BytesMut,
-    frames: u32,
-}
 
 /// What a frame led to.
-type Received = Result<Option<Event>, Broken>;
+pub(super) type Received = Result<Option<Event>, Broken>;
 
 impl Connection {
     /// Takes the next event from `input`; `None` where more bytes are needed. `now` is the time since any moment, as long as
@@ -158,136 +147,6 @@ impl Connection {
         Ok(Some(Event::Data { stream: head.stream, data, end }))
     }
 
-    fn headers(&mut self, head: Head, payload: &[u8]) -> Received {
-        if head.stream == 0 || head.stream.is_multiple_of(2) {
-            return Err(self.abort(Code::PROTOCOL_ERROR, "HEADERS on a stream that is not a client's"));
-        }
-        let Some(mut content) = frame::unpadded(payload, head.has(flag::PADDED)) else {
-            return Err(self.abort(Code::PROTOCOL_ERROR, "more padding than there is room for"));
-        };
-        if head.has(flag::PRIORITY) {
-            if content.len() < PRIORITY {
-                return Err(self.abort(Code::FRAME_SIZE_ERROR, "HEADERS of a wrong size"));
-            }
-            if frame::number(&payload[content.start..]) & frame::STREAM == head.stream {
-                return Err(self.abort(Code::PROTOCOL_ERROR, "a stream that depends on itself"));
-            }
-            content.start += PRIORITY;
-        }
-        let (end, fragment) = (head.has(flag::END_STREAM), &payload[content]);
-        if head.has(flag::END_HEADERS) {
-            return self.block(head.stream, end, fragment);
-        }
-        self.block = Some(Block { stream: head.stream, end, bytes: BytesMut::from(fragment), frames: 0 });
-        Ok(None)
-    }
-
-    fn continuation(&mut self, head: Head, payload: &[u8]) -> Received {
-        let Some(mut block) = self.block.take() else { return Ok(None) };
-        block.frames += 1;
-        block.bytes.extend_from_slice(payload);
-        if block.frames > limits::CONTINUATIONS || block.bytes.len() > limits::BLOCK {
-            return Err(self.abort(Code::ENHANCE_YOUR_CALM, "a header block that is too long"));
-        }
-        if head.has(flag::END_HEADERS) {
-            return self.block(block.stream, block.end, &block.bytes);
-        }
-        self.block = Some(block);
-        Ok(None)
-    }
-
-    /// A whole header block. It is read in any case: the tables of both ends must agree.
-    fn block(&mut self, stream: u32, end: bool, block: &[u8]) -> Received {
-        let mut fields = Fields::default();
-        match self.decoder.decode(block, |field| fields.push(field)) {
-            Ok(()) => {}
-            Err(BadBlock::Field) => return Err(self.abort(Code::PROTOCOL_ERROR, "a field that HTTP does not allow")),
-            Err(_) => return Err(self.abort(Code::COMPRESSION_ERROR, "a header block that cannot be read")),
-        }
-        self.useless.earn(limits::USELESS_PER_USEFUL);
-        if let Some(open) = self.streams.get(&stream) {
-            return match open.receives {
-                Receives::Head => self.answer(stream, end, fields),
-                Receives::Body => self.trailers(stream, end, fields),
-                Receives::Nothing => self.fault(stream, Code::STREAM_CLOSED, "HEADERS behind the end"),
-            };
-        }
-        if self.role == Role::Server && stream > self.highest {
-            return self.request(stream, end, fields);
-        }
-        self.late(stream, true)
-    }
-
-    fn request(&mut self, stream: u32, end: bool, fields: Fields) -> Received {
-        if matches!(self.leaving, Leaving::After(_)) {
-            // The peer was told, and tries again elsewhere.
-            return Ok(None);
-        }
-        self.highest = stream;
-        if self.streams.len() >= limits::STREAMS as usize {
-            return self.refuse(stream, Code::REFUSED_STREAM);
-        }
-        if fields.is_too_long() {
-            self.too_long(stream);
-            return self.refuse(stream, Code::NO_ERROR);
-        }
-        let length = fields.length();
-        let Ok(head) = fields.request(&mut self.memo) else { return self.refuse(stream, Code::PROTOCOL_ERROR) };
-        let receives = if end { Receives::Nothing } else { Receives::Body };
-        let mut open = Stream::new(receives, Credit::new(self.windows.stream), Window::new(self.peer.window));
-        open.expected = length;
-        if end && !open.counts(0, true) {
-            return self.refuse(stream, Code::PROTOCOL_ERROR);
-        }
-        self.streams.insert(stream, open);
-        Ok(Some(Event::Request { stream, head, end }))
-    }
-
-    fn answer(&mut self, stream: u32, end: bool, fields: Fields) -> Received {
-        let length = fields.length();
-        let head = match fields.response() {
-            Ok(head) => head,
-            Err(why) => return self.fault(stream, Code::PROTOCOL_ERROR, why),
-        };
-        let Some(open) = self.streams.get_mut(&stream) else { return Ok(None) };
-        let status = head.status();
-        let wrong = if status.is_informational() {
-            open.interim += 1;
-            if end {
-                Some("an interim response that ends the stream")
-            } else {
-                (open.interim > limits::INTERIM).then_some("too many interim responses")
-            }
-        } else {
-            open.receives = if end { Receives::Nothing } else { Receives::Body };
-            open.bodiless |= status.as_u16() == 204 || status.as_u16() == 304;
-            open.expected = length.filter(|_| !open.bodiless);
-            (end && !open.counts(0, true)).then_some("the body is not as long as its head said")
-        };
-        if let Some(why) = wrong {
-            return self.fault(stream, Code::PROTOCOL_ERROR, why);
-        }
-        self.settle(stream);
-        Ok(Some(Event::Response { stream, head, end }))
-    }
-
-    fn trailers(&mut self, stream: u32, end: bool, fields: Fields) -> Received {
-        if !end {
-            return self.fault(stream, Code::PROTOCOL_ERROR, "a second head");
-        }
-        let trailers = match fields.trailers() {
-            Ok(trailers) => trailers,
-            Err(why) => return self.fault(stream, Code::PROTOCOL_ERROR, why),
-        };
-        let Some(open) = self.streams.get_mut(&stream) else { return Ok(None) };
-        if !open.counts(0, true) {
-            return self.fault(stream, Code::PROTOCOL_ERROR, "the body is not as long as its head said");
-        }
-        open.receives = Receives::Nothing;
-        self.settle(stream);
-        Ok(Some(Event::Trailers { stream, trailers }))
-    }
-
     fn priority(&mut self, head: Head, payload: &[u8]) -> Received {
         if head.stream == 0 {
             return Err(self.abort(Code::PROTOCOL_ERROR, "PRIORITY without a stream"));
@@ -418,7 +277,7 @@ impl Connection {
     }
 
     /// A frame for a stream that is not open. It may have been under way when this end reset the stream.
-    fn late(&mut self, stream: u32, headers: bool) -> Received {
+    pub(super) fn late(&mut self, stream: u32, headers: bool) -> Received {
         if self.is_idle(stream) {
             return Err(self.abort(Code::PROTOCOL_ERROR, "a frame for a stream that was not opened"));
         }
@@ -434,7 +293,7 @@ impl Connection {
     }
 
     /// Resets a stream that has not become one.
-    fn refuse(&mut self, stream: u32, code: Code) -> Received {
+    pub(super) fn refuse(&mut self, stream: u32, code: Code) -> Received {
         frame::reset(self.out.tail(), stream, code.0);
         self.control += 1;
         if self.closed.get(stream).is_none() {
@@ -445,7 +304,7 @@ impl Connection {
     }
 
     /// Resets a stream because of what the peer did on it.
-    fn fault(&mut self, stream: u32, code: Code, what: &'static str) -> Received {
+    pub(super) fn fault(&mut self, stream: u32, code: Code, what: &'static str) -> Received {
         self.reset(stream, code);
         self.control += 1;
         self.blame()?;
@@ -506,8 +365,5 @@ fn take(input: &mut BytesMut, length: usize, content: Range<usize>) -> Bytes {
     data
 }
 
-/// Bytes of a priority, which means nothing any more (section 5.3.2).
-const PRIORITY: usize = 5;
 /// Shorter data is copied: a few bytes must not hold a whole buffer.
 const COPY: usize = 4 * 1024;
-

@@ -60,9 +60,8 @@ impl Table {
     /// The index of the same field, among those that were added.
     pub(super) fn find(&self, name: &str, value: &[u8]) -> Option<usize> {
         let sign = sign(name, value);
-        let same = |n: &usize| {
-            self.entries.get(*n).is_some_and(|e| e.value.as_bytes() == value && e.name.as_str() == name)
-        };
+        let same =
+            |n: &usize| self.entries.get(*n).is_some_and(|e| e.value.as_bytes() == value && e.name.as_str() == name);
         let mut likely = self.signs.iter().enumerate().filter(|(_, s)| **s == sign).map(|(n, _)| n);
         likely.find(same).map(|n| n + STATIC.len() + 1)
     }

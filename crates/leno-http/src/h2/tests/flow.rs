@@ -49,8 +49,10 @@ fn the_first_window_can_shrink_below_what_was_sent() {
     assert!(data(&sent(&mut conn)).is_empty(), "at nought");
     feed(&mut conn, &update(1, 4)).expect("good");
     assert_eq!(data(&sent(&mut conn)), [(1, 4)]);
-    assert_eq!(broken(&mut opened(&[1]), &[update(1, 0x7fff_0000), frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff])].concat()),
-        Code::FLOW_CONTROL_ERROR);
+    assert_eq!(
+        broken(&mut opened(&[1]), &[update(1, 0x7fff_0000), frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff])].concat()),
+        Code::FLOW_CONTROL_ERROR
+    );
 }
 
 #[test]

@@ -118,7 +118,8 @@ fn a_body_is_as_long_as_its_head_said() {
     let mut conn = Connection::new(Role::Client, WINDOWS);
     feed(&mut conn, &frame(4, 0, 0, &[])).expect("greeted");
     conn.open(&request("HEAD"), true);
-    let events = feed(&mut conn, &frame(1, 5, 1, &block(&[(":status", "200"), ("content-length", "9")]))).expect("good");
+    let events =
+        feed(&mut conn, &frame(1, 5, 1, &block(&[(":status", "200"), ("content-length", "9")]))).expect("good");
     assert!(matches!(events[..], [Event::Response { end: true, .. }]));
 }
 
@@ -136,8 +137,12 @@ fn what_is_written_is_what_was_meant() {
     conn.send_trailers(stream, trailers);
     let mut server = Connection::new(Role::Server, WINDOWS);
     let events = feed(&mut server, &bytes(&mut conn)).expect("good");
-    let [_, Event::Request { head, end: false, .. }, Event::Data { data, end: false, .. }, Event::Trailers { trailers, .. }] =
-        &events[..]
+    let [
+        _,
+        Event::Request { head, end: false, .. },
+        Event::Data { data, end: false, .. },
+        Event::Trailers { trailers, .. },
+    ] = &events[..]
     else {
         panic!("{events:?}")
     };

@@ -20,8 +20,12 @@ struct Exchange {
 fn exchange() -> impl Strategy<Value = Exchange> {
     let sizes = || prop::collection::vec(prop_oneof![0usize..200, 10_000usize..60_000], 0..4);
     let fields = prop::collection::vec(("x-[a-z]{1,8}", "[!-~]([ -~]{0,60}[!-~])?"), 0..8);
-    (fields, sizes(), sizes(), any::<bool>())
-        .prop_map(|(fields, asks, answers, trailers)| Exchange { fields, asks, answers, trailers })
+    (fields, sizes(), sizes(), any::<bool>()).prop_map(|(fields, asks, answers, trailers)| Exchange {
+        fields,
+        asks,
+        answers,
+        trailers,
+    })
 }
 
 /// What arrived: fields by name, body bytes, trailers.

@@ -96,7 +96,11 @@ fn what_ends_a_stream_alone() {
             [open.clone(), frame(8, 0, 1, &[0x7f, 0xff, 0xff, 0xff])].concat(),
             Code::FLOW_CONTROL_ERROR,
         ),
-        ("frames after it was reset", [open, frame(3, 0, 1, &[0; 4]), frame(0, 0, 1, b"x")].concat(), Code::STREAM_CLOSED),
+        (
+            "frames after it was reset",
+            [open, frame(3, 0, 1, &[0; 4]), frame(0, 0, 1, b"x")].concat(),
+            Code::STREAM_CLOSED,
+        ),
     ];
     for (what, bytes, code) in cases {
         let mut conn = server();
@@ -114,9 +118,11 @@ fn frames_for_a_stream_that_ended_are_told_from_late_ones() {
     let mut conn = server();
     feed(&mut conn, &frame(1, 4, 1, POST)).expect("good");
     conn.reset(1, Code::CANCEL);
-    assert!(feed(&mut conn, &[frame(0, 0, 1, b"late"), frame(1, 5, 1, &[]), frame(8, 0, 1, &[0, 0, 0, 1])].concat())
-        .expect("ignored")
-        .is_empty());
+    assert!(
+        feed(&mut conn, &[frame(0, 0, 1, b"late"), frame(1, 5, 1, &[]), frame(8, 0, 1, &[0, 0, 0, 1])].concat())
+            .expect("ignored")
+            .is_empty()
+    );
     // Both have said all: it knows.
     let mut conn = server();
     feed(&mut conn, &frame(1, 5, 1, GET)).expect("good");

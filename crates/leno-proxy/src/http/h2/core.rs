@@ -148,11 +148,7 @@ impl Core {
     }
 
     /// The next part of a body.
-    pub(super) fn poll_frame(
-        &self,
-        stream: u32,
-        cx: &Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(super) fn poll_frame(&self, stream: u32, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.change(|state| {
             let Some(slot) = state.slots.get_mut(&stream) else { return Poll::Ready(None) };
             if let Some(data) = slot.data.pop_front() {
