@@ -15,7 +15,7 @@ use crate::h2::window::{Credit, Window};
 /// A header block that is not here as a whole.
 #[derive(Debug)]
 pub(super) struct Block {
-    stream: u32,
+    pub(super) stream: u32,
     end: bool,
     bytes: BytesMut,
     frames: u32,
