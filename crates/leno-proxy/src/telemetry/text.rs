@@ -93,3 +93,30 @@ impl fmt::Debug for Text {
         fmt::Debug::fmt(self.as_str(), f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_reads_as_what_it_is_from() {
+        let value = HeaderValue::from_static("curl/8");
+        let opaque = HeaderValue::from_bytes(b"\xff").expect("HTTP allows it");
+        let path = PathAndQuery::from_static("/x?y");
+        let texts = [
+            (Text::default(), ""),
+            (Text::from(Some(&value)), "curl/8"),
+            (Text::from(Some(&opaque)), ""),
+            (Text::from(None::<&HeaderValue>), ""),
+            (Text::from(&Method::GET), "GET"),
+            (Text::from(Some(&path)), "/x?y"),
+            (Text::from(None::<&PathAndQuery>), "/"),
+            (Text::from(&Authority::from_static("web:80")), "web:80"),
+            (Text::from("own"), "own"),
+            (Text::from(String::from("own")), "own"),
+        ];
+        for (text, meant) in texts {
+            assert_eq!((text.as_str(), text.to_string().as_str()), (meant, meant));
+        }
+    }
+}
