@@ -151,8 +151,8 @@ mod tests {
         let long = "ö".repeat(100_000);
         for _ in 0..CAPACITY {
             let huge = RequestRecord {
-                authority: long.clone(),
-                method: long.clone(),
+                authority: long.clone().into(),
+                method: long.clone().into(),
                 detail: long.clone(),
                 ..record(&long, Reason::Timeout, format!("/{long}"))
             };

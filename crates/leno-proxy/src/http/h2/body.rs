@@ -1,5 +1,6 @@
 //! Bodies that arrive on a stream.
 
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -36,6 +37,12 @@ impl Incoming {
 
     pub(in crate::http) fn size_hint(&self) -> SizeHint {
         self.core.size_hint(self.stream)
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming").field("stream", &self.stream).finish_non_exhaustive()
     }
 }
 
