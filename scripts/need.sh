@@ -129,6 +129,11 @@ check) cargo_tool cargo-deny cargo-deny "^0.20" ;;
 fuzz) cargo_tool cargo-fuzz cargo-fuzz "^0.13" ;;
 test)
   fortio
+  if [ ! -x "$cache/bin/h2spec" ]; then
+    command -v go >/dev/null || { echo "missing: Go, to build h2spec (the conformance tests of HTTP/2)" >&2; exit 1; }
+    echo "installing with go: github.com/summerwind/h2spec v2.2.1 into $cache/bin"
+    GOBIN="$cache/bin" CGO_ENABLED=0 go install -trimpath github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
+  fi
   here=$(cd "$(dirname "$0")/.." && pwd)
   # Built anew when its source changes.
   if [ ! -x "$cache/bin/otelcol" ] || [ "$here/e2e/collector/go.sum" -nt "$cache/bin/otelcol" ] || [ "$here/e2e/collector/main.go" -nt "$cache/bin/otelcol" ]; then

@@ -111,9 +111,9 @@ async fn a_request_is_imagined_by_what_the_proxy_knows_or_asks_for() {
     use leno_core::why::{Arriving, Asked, Inbound, Spoken, Trace, to_hex};
     let servers = Servers::start(identity()).await;
     let asked = Asked {
-        method: "GET".to_owned(),
-        authority: "reviews".to_owned(),
-        path: "/".to_owned(),
+        method: "GET".into(),
+        authority: "reviews".into(),
+        path: "/".into(),
         headers: Vec::new(),
         spoken: Spoken::Http1,
         dialled: "10.96.0.20:80".parse().unwrap(),
@@ -132,9 +132,9 @@ async fn a_request_is_imagined_by_what_the_proxy_knows_or_asks_for() {
         spoken: Spoken::Http1,
         client: IpAddr::from([10, 0, 0, 9]),
         dialled: "127.0.0.1:8080".parse().unwrap(),
-        method: "GET".to_owned(),
-        authority: "web".to_owned(),
-        path: "/".to_owned(),
+        method: "GET".into(),
+        authority: "web".into(),
+        path: "/".into(),
         headers: Vec::new(),
     };
     let hex = to_hex(&serde_json::to_vec(&arriving).unwrap());
