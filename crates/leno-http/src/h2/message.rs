@@ -231,7 +231,7 @@ pub(super) fn write_trailers(encoder: &mut Encoder, out: &mut BytesMut, trailers
 
 fn write_fields(encoder: &mut Encoder, out: &mut BytesMut, headers: &HeaderMap, host_said: bool) {
     for (name, value) in headers {
-        if !is_of_connection(name) && !(host_said && *name == HOST) {
+        if !(is_of_connection(name) || host_said && *name == HOST) {
             encoder.field(out, name, value);
         }
     }
