@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::Context as _;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The mesh; down when it is dropped.
 pub(crate) struct Mesh {
@@ -35,6 +36,7 @@ impl Mesh {
         let output = mesh.leno(&["local", "up", &file.display().to_string()]).output()?;
         let said = || String::from_utf8_lossy(&output.stderr).into_owned();
         anyhow::ensure!(output.status.success(), "leno local up (root is needed): {}", said());
+        mesh.end_with_signals()?;
         let status = mesh.leno(&["local", "status", "-o", "json"]).output()?;
         mesh.status = serde_json::from_slice(&status.stdout).context("leno local status")?;
         Ok(mesh)
@@ -63,6 +65,25 @@ impl Mesh {
         let pid = control["pid"].as_u64().context("leno-control does not run")?;
         let state = self.folder.path().join("state").canonicalize()?;
         Ok(PathBuf::from(format!("/proc/{pid}/root{}/run/ca", state.display())))
+    }
+
+    /// So that a benchmark that is interrupted leaves nothing behind either.
+    fn end_with_signals(&self) -> anyhow::Result<()> {
+        let mut down = self.leno(&["local", "down"]);
+        let runtime = crate::runtime()?;
+        let (mut interrupt, mut terminate) = runtime
+            .block_on(async { anyhow::Ok((signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)) })?;
+        std::thread::spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            });
+            let _ = down.output();
+            std::process::exit(INTERRUPTED);
+        });
+        Ok(())
     }
 
     fn leno(&self, arguments: &[&str]) -> Command {
@@ -162,4 +183,6 @@ spec:
 
 /// The application's port, in every pod that has one.
 pub(crate) const APP: u16 = 8080;
+/// As a shell says it of a program that was interrupted.
+const INTERRUPTED: i32 = 130;
 const SIDECAR: &str = "istio-proxy";

@@ -24,8 +24,9 @@ pub const MAX_SUBSCRIPTIONS: usize = 200_000;
 pub const MAX_NAME: usize = 512;
 /// Responses of one kind that a proxy may leave unanswered before the oldest is forgotten.
 const MAX_IN_FLIGHT: usize = 4096;
-/// Size after which a response is cut and the rest goes into the next one.
-const RESPONSE_BYTES: usize = 1 << 20;
+/// Size after which a response is cut and the rest goes into the next one. The gRPC library keeps a stream's last large
+/// buffer for as long as the stream lives, so this bounds what every proxy's stream holds.
+const RESPONSE_BYTES: usize = 32 << 10;
 
 /// State of one proxy's stream.
 #[derive(Debug, Default)]

@@ -114,7 +114,7 @@ fn a_nack_without_names_refuses_the_whole_response() {
 
 #[test]
 fn large_answers_are_cut() {
-    static BIG: [u8; 700 << 10] = [b'x'; 700 << 10];
+    static BIG: [u8; 20 << 10] = [b'x'; 20 << 10];
     let mut now = Snapshot::default();
     let keys = ["a", "b", "c", "d", "e"];
     for key in keys {
