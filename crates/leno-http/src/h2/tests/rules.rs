@@ -87,7 +87,7 @@ fn what_ends_a_stream_alone() {
     let closed = frame(1, 5, 1, GET);
     let cases: &[(&str, Vec<u8>, Code)] = &[
         ("DATA behind the end", [closed.clone(), frame(0, 0, 1, b"x")].concat(), Code::STREAM_CLOSED),
-        ("HEADERS behind the end", [closed.clone(), frame(1, 5, 1, GET)].concat(), Code::STREAM_CLOSED),
+        ("HEADERS behind the end", [closed, frame(1, 5, 1, GET)].concat(), Code::STREAM_CLOSED),
         ("a second head", [open.clone(), frame(1, 4, 1, GET)].concat(), Code::PROTOCOL_ERROR),
         ("pseudo-headers in trailers", [open.clone(), frame(1, 5, 1, GET)].concat(), Code::PROTOCOL_ERROR),
         ("WINDOW_UPDATE by 0", [open.clone(), frame(8, 0, 1, &[0; 4])].concat(), Code::PROTOCOL_ERROR),
