@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
                 match load.run(pair, options) {
                     Ok(seen) => report.add(pair.name, load.name, seen),
                     // The others are measured all the same; a goal that needs the figure is missed.
-                    Err(error) => report.fail(pair.name, load.name, format!("{error:#}")),
+                    Err(error) => report.fail(pair.name, load.name, &format!("{error:#}")),
                 }
             }
         }

@@ -98,7 +98,7 @@ impl Report {
     }
 
     /// A load that did not get through.
-    pub(crate) fn fail(&mut self, pair: &str, load: &str, why: String) {
+    pub(crate) fn fail(&mut self, pair: &str, load: &str, why: &str) {
         eprintln!("{pair}: {load}: {why}");
         self.failures.push(format!("{pair}: {load}: {why}"));
     }
