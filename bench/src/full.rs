@@ -74,7 +74,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     for pair in pairs.iter().filter(|p| p.tls.is_some()) {
-        report.handshakes(pair.name, handshakes::measure(pair, &mesh.pod("peer-client")?)?);
+        match handshakes::measure(pair, &mesh.pod("peer-client")?) {
+            Ok(seen) => report.handshakes(pair.name, seen),
+            Err(error) => report.fail(pair.name, "handshakes", &format!("{error:#}")),
+        }
     }
     for pair in &pairs {
         report.after(pair)?;

@@ -63,7 +63,7 @@ pub(crate) fn measure(pair: &Pair, outside: &Pod) -> anyhow::Result<[Handshakes;
     let mut seen = [Handshakes::default(); 2];
     for (resume, seen) in [false, true].into_iter().zip(&mut seen) {
         // From a pod without a sidecar, which would take the connection for the application's.
-        let mut command = outside.command(&me);
+        let mut command = outside.in_network(&me);
         command.args(["handshakes", "--to", &tls.to, "--alpn", tls.alpn]).args(&tls.certificate);
         if resume {
             command.arg("--resume");

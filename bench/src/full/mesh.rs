@@ -100,6 +100,13 @@ impl Drop for Mesh {
 }
 
 impl Pod {
+    /// A command in the pod's network, with the files (and `/proc`) of this machine.
+    pub(crate) fn in_network(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &self.pid.to_string(), "-n", "--", program]);
+        command
+    }
+
     /// A command in the pod: its network, and its names.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
