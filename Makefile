@@ -99,10 +99,10 @@ bench: build ## What a request costs, beside nginx, HAProxy and Envoy in one run
 	@LENO_ENVOY="$${LENO_CACHE:-$$HOME/.cache/leno}/bin/envoy" LENO_FORTIO="$${LENO_CACHE:-$$HOME/.cache/leno}/bin/fortio" target/quick/leno-bench full $(BENCH)
 
 .PHONY: bench-quick
-bench-quick: ## What a request costs, beside HAProxy in the same minute (as root, under 3 minutes after the build)
+bench-quick: ## What a request costs, beside HAProxy in the same minute (as root, under 3 minutes after the build); QUICK='--only h2c' for a part
 	@scripts/need.sh bench
 	cargo build --profile quick --locked -p leno-bench
-	target/quick/leno-bench quick
+	target/quick/leno-bench quick $(QUICK)
 
 .PHONY: bench-control
 bench-control: ## What a change costs the control plane and when it is everywhere; CONTROL=--quick for 3 minutes (after the build)

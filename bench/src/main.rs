@@ -37,6 +37,9 @@ enum Command {
         /// Seconds of one load.
         #[arg(long, default_value_t = 3)]
         seconds: u64,
+        /// Only the loads whose names contain this, such as `h2c`.
+        #[arg(long, default_value = "")]
+        only: String,
     },
     /// The whole benchmark, with the released programs, beside nginx, HAProxy and Envoy; as root.
     Full(full::Options),
@@ -85,7 +88,7 @@ fn main() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
     let outcome = match Arguments::parse().command {
         Command::Control(options) => control::run(options),
-        Command::Quick { rounds, seconds } => quick::run(rounds, seconds).map(done),
+        Command::Quick { rounds, seconds, only } => quick::run(rounds, seconds, &only).map(done),
         Command::Full(options) => full::run(&options).map(done),
         Command::Handshakes(options) => full::handshakes::run(&options).map(done),
         Command::Started { port, command } => full::start::run(port, &command).map(done),

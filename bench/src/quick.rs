@@ -14,7 +14,7 @@ use crate::net::{Pods, Running, SERVER, start};
 use crate::peer::{Place, haproxy};
 
 /// Runs all, prints a table.
-pub(crate) fn run(rounds: usize, seconds: u64) -> anyhow::Result<()> {
+pub(crate) fn run(rounds: usize, seconds: u64, only: &str) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     Authority::generate("cluster.local")?.write(folder.path())?;
     let pods = Pods::new()?;
@@ -33,8 +33,9 @@ pub(crate) fn run(rounds: usize, seconds: u64) -> anyhow::Result<()> {
     for pair in &pairs {
         pair.warm(&pods)?;
     }
+    anyhow::ensure!(LOADS.iter().any(|load| load.contains(only)), "no load is named like `{only}`: {}", LOADS.join("; "));
     for _ in 0..rounds {
-        for load in LOADS {
+        for load in LOADS.into_iter().filter(|load| load.contains(only)) {
             for pair in &pairs {
                 results.entry((load, pair.name)).or_default().push(pair.measure(&pods, load, seconds)?);
             }
