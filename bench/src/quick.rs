@@ -33,7 +33,11 @@ pub(crate) fn run(rounds: usize, seconds: u64, only: &str) -> anyhow::Result<()>
     for pair in &pairs {
         pair.warm(&pods)?;
     }
-    anyhow::ensure!(LOADS.iter().any(|load| load.contains(only)), "no load is named like `{only}`: {}", LOADS.join("; "));
+    anyhow::ensure!(
+        LOADS.iter().any(|load| load.contains(only)),
+        "no load is named like `{only}`: {}",
+        LOADS.join("; ")
+    );
     for _ in 0..rounds {
         for load in LOADS.into_iter().filter(|load| load.contains(only)) {
             for pair in &pairs {

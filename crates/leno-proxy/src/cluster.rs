@@ -27,7 +27,7 @@ use crate::discovery::ServiceHandle;
 use crate::telemetry::ServiceRef;
 use crate::tls::Dialer;
 
-pub use admission::{Admission, Permit};
+pub use admission::{Admission, Admitted, Permit};
 pub use endpoint::Endpoint;
 pub use registry::Clusters;
 pub use set::EndpointSet;
@@ -96,12 +96,12 @@ impl Cluster {
     ///
     /// # Errors
     /// Where the service has no such port or subset, or no endpoint takes requests.
-    pub fn pick(&self, tried: &[SocketAddr], hash: Option<u64>) -> Result<Arc<Endpoint>, Reason> {
+    pub fn pick(&self, tried: &[SocketAddr], hash: Option<u64>, now: Instant) -> Result<Arc<Endpoint>, Reason> {
         let set = self.set();
         if !set.exists {
             return Err(Reason::ClusterNotFound);
         }
-        let now = self.now();
+        let now = self.since(now);
         let picked = {
             let outlier = lock(&self.outlier);
             let healthy =
@@ -124,8 +124,8 @@ impl Cluster {
     }
 
     /// Notes how a try ended, for the endpoint's latency and health.
-    pub fn note(&self, endpoint: &Endpoint, outcome: Outcome, took: Option<Duration>) {
-        let now = self.now();
+    pub fn note(&self, endpoint: &Endpoint, outcome: Outcome, took: Option<Duration>, now: Instant) {
+        let now = self.since(now);
         if let Some(took) = took {
             endpoint.record(took, now);
         }
@@ -145,9 +145,10 @@ impl Cluster {
     }
 
     /// Counts a request towards the retries that it allows.
-    pub fn deposit(&self) {
-        self.used.store(u64::try_from(self.now().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        lock(&self.budget).deposit(self.now());
+    pub fn deposit(&self, now: Instant) {
+        let now = self.since(now);
+        self.used.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        lock(&self.budget).deposit(now);
     }
 
     /// Takes a retry out of the budget.
@@ -185,7 +186,11 @@ impl Cluster {
 
     /// Time since the cluster was made: the clock of all its parts.
     fn now(&self) -> Duration {
-        self.epoch.elapsed()
+        self.since(Instant::now())
+    }
+
+    fn since(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.epoch)
     }
 
     fn refresh(&self, handle: &ServiceHandle) {

@@ -4,7 +4,7 @@ pub mod splice;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use leno_core::Reason;
@@ -13,6 +13,7 @@ use leno_core::decide::route::{self as decide, ConnectionDecision, ConnectionFac
 use leno_core::id::Direction;
 use leno_core::model::route::WeightedBackend;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::cluster::endpoint::Busy;
 use crate::cluster::{Cluster, Endpoint, Permit};
@@ -76,24 +77,24 @@ pub async fn outbound(from: &Outbound, client: Prefixed<TcpStream>, sni: Option<
 pub async fn open(from: &Outbound, sni: Option<&str>) -> Result<Opened, Failed> {
     let (cluster, pinned) = destination(from, sni).await?;
     let fail = |reason, detail: String| Failed { reason, detail, cluster: Some(Arc::clone(&cluster)) };
-    cluster.deposit();
+    cluster.deposit(Instant::now());
     let permit = cluster.admission.connection().map_err(|r| fail(r, String::new()))?;
     let limit = cluster.set().limits.connect_timeout;
     let mut tried: Vec<SocketAddr> = Vec::new();
     loop {
+        let started = Instant::now();
         let endpoint = match &pinned {
             Some(endpoint) => Arc::clone(endpoint),
-            None => cluster.pick(&tried, None).map_err(|r| fail(r, String::new()))?,
+            None => cluster.pick(&tried, None, started).map_err(|r| fail(r, String::new()))?,
         };
-        let started = Instant::now();
         match endpoint.connect(cluster.dialer(), limit).await {
             Ok(io) => {
-                cluster.note(&endpoint, Outcome::Success, Some(started.elapsed()));
+                cluster.note(&endpoint, Outcome::Success, Some(started.elapsed()), Instant::now());
                 let (busy, io) = (endpoint.busy(), Prefixed::new(Bytes::new(), io));
                 return Ok(Opened { io, endpoint, cluster: Arc::clone(&cluster), _busy: busy, _permit: permit });
             }
             Err(error) => {
-                cluster.note(&endpoint, Outcome::LocalOrigin, Some(PENALTY));
+                cluster.note(&endpoint, Outcome::LocalOrigin, Some(PENALTY), Instant::now());
                 tried.push(endpoint.addr);
                 if tried.len() >= TRIES {
                     return Err(fail(error.reason, error.detail));

@@ -162,9 +162,13 @@ impl Telemetry {
         }
     }
 
-    /// Counts and logs one request.
+    /// Counts and logs one request that ends now.
     pub fn request(&self, record: &RequestRecord) {
-        let now = Instant::now();
+        self.request_at(record, Instant::now());
+    }
+
+    /// Counts and logs one request that ended at `now`.
+    pub fn request_at(&self, record: &RequestRecord, now: Instant) {
         let bits = self.bits();
         if bits.has(Bits::METRICS) {
             let plan = self.inner.plan.load();

@@ -1,7 +1,7 @@
 //! Heads and trailers: what a header block says, and the rules for it (RFC 9113, section 8).
 
 use bytes::BytesMut;
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 
@@ -239,11 +239,7 @@ fn write_fields(encoder: &mut Encoder, out: &mut BytesMut, headers: &HeaderMap, 
 
 /// Fields that HTTP/2 does not have (section 8.2.2).
 fn is_of_connection(name: &HeaderName) -> bool {
-    *name == CONNECTION
-        || *name == TRANSFER_ENCODING
-        || *name == UPGRADE
-        || *name == "keep-alive"
-        || *name == "proxy-connection"
+    matches!(name.as_str(), "connection" | "transfer-encoding" | "upgrade" | "keep-alive" | "proxy-connection")
 }
 
 fn authority(value: &HeaderValue) -> Result<Authority, Malformed> {

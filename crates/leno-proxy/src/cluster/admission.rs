@@ -68,6 +68,38 @@ impl Limits {
     }
 }
 
+/// What a request is told that asks for a place.
+#[derive(Debug)]
+pub enum Admitted<'a> {
+    /// It has one.
+    Now(Permit),
+    /// Connections are the limit, and the queue was not full.
+    Queued(Queue<'a>),
+}
+
+/// A place in the queue; dropped, the request has given up.
+#[derive(Debug)]
+pub struct Queue<'a> {
+    admission: &'a Admission,
+    permit: Permit,
+    queued: Queued<'a>,
+}
+
+impl Queue<'_> {
+    /// Waits for its turn.
+    pub async fn turn(self) -> Permit {
+        let Self { admission, mut permit, queued } = self;
+        loop {
+            let freed = queued.0.freed.notified();
+            if take(&queued.0.connections, admission.limits.load().connections) {
+                permit.held = Held::Both;
+                return permit;
+            }
+            freed.await;
+        }
+    }
+}
+
 /// Counts of one cluster beside its limits.
 #[derive(Debug)]
 pub struct Admission {
@@ -116,36 +148,28 @@ impl Admission {
         }
     }
 
-    /// A place for a request; `exclusive` ones would need a connection of their own (HTTP/1). Waits where connections are
-    /// the limit and the queue is not full.
+    /// A place for a request; `exclusive` ones would need a connection of their own (HTTP/1).
     ///
     /// # Errors
     /// [`Reason::Overflow`].
-    pub async fn request(&self, exclusive: bool) -> Result<Permit, Reason> {
+    pub fn request(&self, exclusive: bool) -> Result<Admitted<'_>, Reason> {
         let counts = &self.counts;
-        if !take(&counts.requests, self.limits.load().requests) {
+        let limits = self.limits.load();
+        if !take(&counts.requests, limits.requests) {
             return Err(Reason::Overflow);
         }
         let mut permit = Permit { counts: Arc::clone(counts), held: Held::Request };
         if !exclusive {
-            return Ok(permit);
+            return Ok(Admitted::Now(permit));
         }
-        if take(&counts.connections, self.limits.load().connections) {
+        if take(&counts.connections, limits.connections) {
             permit.held = Held::Both;
-            return Ok(permit);
+            return Ok(Admitted::Now(permit));
         }
-        if !take(&counts.pending, self.limits.load().pending) {
+        if !take(&counts.pending, limits.pending) {
             return Err(Reason::Overflow);
         }
-        let _queued = Queued::new(counts);
-        loop {
-            let freed = counts.freed.notified();
-            if take(&counts.connections, self.limits.load().connections) {
-                permit.held = Held::Both;
-                return Ok(permit);
-            }
-            freed.await;
-        }
+        Ok(Admitted::Queued(Queue { admission: self, permit, queued: Queued::new(counts) }))
     }
 
     /// A place for an opaque connection.
@@ -181,6 +205,7 @@ impl Admission {
 }
 
 /// A request in the queue; leaves it when it is dropped, served or not.
+#[derive(Debug)]
 struct Queued<'c>(&'c Counts);
 
 impl<'c> Queued<'c> {

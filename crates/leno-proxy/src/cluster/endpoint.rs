@@ -13,11 +13,10 @@ use super::admission::Limits;
 use super::http_pool::Http1Pool;
 use super::lock;
 use super::mux::{Mux, Opened};
-use crate::http::body::Request;
-use crate::http::client::{SendError, Unanswered};
+use crate::http::client::{Dispatch, SendError};
 use crate::http::h1::Http1;
 use crate::http::h2;
-use crate::http::upstream::Answer;
+use crate::http::upstream::{Answer, for_http1};
 use crate::identity::Alpn;
 use crate::tcp::splice::Io;
 use crate::telemetry::PeerInfo;
@@ -129,12 +128,13 @@ impl Endpoint {
     pub async fn send(
         self: &Arc<Self>,
         dialer: &Dialer,
-        request: Request,
+        request: &mut Dispatch,
         wire: Wire,
         limits: &Limits,
     ) -> Result<Answer, SendError> {
         match (wire, &self.security) {
-            (Wire::Tunnel, _) => self.send_tunnel(dialer, request, limits).await,
+            // What is rare is on the heap, so that what is not has a small future.
+            (Wire::Tunnel, _) => Box::pin(self.send_tunnel(dialer, request, limits)).await,
             (Wire::Http1, Security::Plain) => self.send_http1(dialer, request, limits).await,
             (Wire::Http2, Security::Plain) | (Wire::Http1 | Wire::Http2, Security::Mutual { .. }) => {
                 self.send_http2(dialer, request, limits).await
@@ -161,18 +161,18 @@ impl Endpoint {
         self.mux.sweep(idle);
     }
 
-    async fn send_http1(&self, dialer: &Dialer, request: Request, limits: &Limits) -> Result<Answer, SendError> {
-        let mut request = request;
-        // An idle connection that the endpoint closed meanwhile gives the request back; a new one is the last try.
+    async fn send_http1(&self, dialer: &Dialer, request: &mut Dispatch, limits: &Limits) -> Result<Answer, SendError> {
+        // What an idle connection did not take, because the endpoint closed it meanwhile, the next one may; a new one is the
+        // last try.
         while let Some(mut lease) = self.http1.take() {
             let stale = lease.may_be_stale();
             match lease.sender().send(request).await {
                 Ok(response) => return Ok(Answer::on_http1(response, lease)),
-                Err(Unanswered { unsent: Some(back), .. }) => request = back,
-                Err(Unanswered { error, unsent: None }) => return Err(SendError { stale, ..error }),
+                Err(_) if !request.left => {}
+                Err(error) => return Err(SendError { stale, ..error }),
             }
         }
-        let (io, local) = self.connect_http1(dialer, limits.connect_timeout).await?;
+        let (io, local) = Box::pin(self.connect_http1(dialer, limits.connect_timeout)).await?;
         let mut lease = Http1Pool::lease(&self.http1, Http1::new(io), local, limits.per_connection);
         let response = lease.sender().send(request).await?;
         Ok(Answer::on_http1(response, lease))
@@ -181,28 +181,24 @@ impl Endpoint {
     async fn send_http2(
         self: &Arc<Self>,
         dialer: &Dialer,
-        request: Request,
+        request: &mut Dispatch,
         limits: &Limits,
     ) -> Result<Answer, SendError> {
-        if self.mux.is_refused() {
-            return self.send_foreign(dialer, request, limits).await;
-        }
         let open = || {
             let (endpoint, dialer, limit) = (Arc::clone(self), dialer.clone(), limits.connect_timeout);
             async move { endpoint.open_http2(&dialer, limit).await }
         };
-        let mut request = request;
         let mut tries = 0;
         loop {
             let Some(ticket) = self.mux.ticket(open, limits.per_connection).await? else {
-                return self.send_foreign(dialer, request, limits).await;
+                return Box::pin(self.send_foreign(dialer, request, limits)).await;
             };
             tries += 1;
             match ticket.sender().send(request).await {
                 Ok(response) => return Ok(Answer::on_http2(response, ticket)),
                 // The peer said GOAWAY: the connection takes no more requests, the next one will.
-                Err(Unanswered { unsent: Some(back), .. }) if tries < UNSENT_TRIES => request = back,
-                Err(Unanswered { error, .. }) => return Err(error),
+                Err(_) if !request.left && tries < UNSENT_TRIES => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -229,14 +225,20 @@ impl Endpoint {
     }
 
     /// HTTP/1.1 over mutual TLS, to a sidecar that does not multiplex.
-    async fn send_foreign(&self, dialer: &Dialer, request: Request, limits: &Limits) -> Result<Answer, SendError> {
-        self.send_http1(dialer, crate::http::upstream::for_http1(request, self.addr), limits).await
+    async fn send_foreign(
+        &self,
+        dialer: &Dialer,
+        request: &mut Dispatch,
+        limits: &Limits,
+    ) -> Result<Answer, SendError> {
+        for_http1(&mut request.head, self.addr);
+        self.send_http1(dialer, request, limits).await
     }
 
-    async fn send_tunnel(&self, dialer: &Dialer, request: Request, limits: &Limits) -> Result<Answer, SendError> {
+    async fn send_tunnel(&self, dialer: &Dialer, request: &mut Dispatch, limits: &Limits) -> Result<Answer, SendError> {
         let (io, local) = self.connect_http1(dialer, limits.connect_timeout).await?;
         let mut sender = Http1::new(io);
-        let connect = request.method() == http::Method::CONNECT;
+        let connect = request.head.method == http::Method::CONNECT;
         let response = sender.send(request).await?;
         let status = response.status();
         let switched = status == http::StatusCode::SWITCHING_PROTOCOLS || (connect && status.is_success());

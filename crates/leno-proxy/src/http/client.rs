@@ -3,7 +3,7 @@
 use leno_core::Reason;
 use leno_core::decide::retry::FailureKind;
 
-use super::body::{BodyError, Request};
+use super::body::{Body, BodyError, Head};
 use crate::tls::DialError;
 
 /// A try that got no answer.
@@ -28,19 +28,28 @@ impl From<DialError> for SendError {
     }
 }
 
-/// No answer on one connection. A request that was never sent comes back: another connection may carry it, whatever the
-/// rules say of retries.
+/// A request for a connection to carry. Until a byte of it has left another connection may carry it, whatever the rules say
+/// of retries.
 #[derive(Debug)]
-pub struct Unanswered {
-    /// Why.
-    pub error: SendError,
-    /// The request, where no byte of it has left.
-    pub unsent: Option<Request>,
+pub struct Dispatch {
+    /// Its head, in the form that the endpoint wants.
+    pub head: Head,
+    /// Its body; empty once a connection has taken it.
+    pub body: Body,
+    /// Whether a byte of it may have left.
+    pub left: bool,
 }
 
-impl From<Unanswered> for SendError {
-    fn from(unanswered: Unanswered) -> Self {
-        unanswered.error
+impl Dispatch {
+    /// Nothing of it has left.
+    #[must_use]
+    pub const fn new(head: Head, body: Body) -> Self {
+        Self { head, body, left: false }
+    }
+
+    /// The body, for the connection that sends it.
+    pub(super) const fn take_body(&mut self) -> Body {
+        std::mem::replace(&mut self.body, Body::empty())
     }
 }
 

@@ -139,13 +139,14 @@ impl Exchange {
         self.record.request_messages = messages;
         self.record.request_bytes = received + self.request_bytes.load(Ordering::Relaxed);
         self.record.response_bytes = self.response_bytes.load(Ordering::Relaxed);
-        self.record.duration = self.started.elapsed();
+        let now = Instant::now();
+        self.record.duration = now.saturating_duration_since(self.started);
         // What went wrong before the answer stays the reason when the answer itself arrives whole.
         if self.record.reason == Reason::Answered || reason != Reason::Answered {
             self.record.reason = reason;
         }
         if !self.quiet {
-            self.telemetry.request(&self.record);
+            self.telemetry.request_at(&self.record, now.into_std());
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, TE, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use leno_core::decide::route::HeaderLookup;
 use leno_core::model::route::HeaderEdit;
 use leno_core::tap;
@@ -66,6 +66,14 @@ pub fn authority(head: &Head) -> &str {
     }
 }
 
+/// Takes the host off.
+pub fn forget_host(head: &mut Head) {
+    head.headers.remove(HOST);
+    let mut parts = std::mem::take(&mut head.uri).into_parts();
+    (parts.scheme, parts.authority) = (None, None);
+    head.uri = Uri::from_parts(parts).unwrap_or_default();
+}
+
 /// The same, for a record.
 #[must_use]
 pub fn authority_text(head: &Head) -> Text {
@@ -81,15 +89,11 @@ pub fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
     headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
 }
 
-/// Whether it is gRPC, by its content type.
+/// Whether this content type is gRPC's.
 #[must_use]
-pub fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|v| {
-        let value = v.as_bytes();
-        value
-            .strip_prefix(b"application/grpc")
-            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
-    })
+pub fn is_grpc(content_type: &HeaderValue) -> bool {
+    let rest = content_type.as_bytes().strip_prefix(b"application/grpc");
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }
 
 /// `grpc-status` of a response's head or trailers.
@@ -131,7 +135,18 @@ pub fn connection_names(headers: &HeaderMap, token: &str) -> bool {
 
 /// Removes what belongs to one connection only (RFC 9110, 7.6.1). A tunnel keeps what asks for it.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap, tunnel: bool) {
-    if headers.contains_key(CONNECTION) {
+    // One look at each name, as most heads have none of them: a removal costs a search each.
+    let (mut connection, mut upgrade, mut te, mut others) = (false, false, false, false);
+    for (name, value) in &*headers {
+        match name.as_str() {
+            "connection" => connection = true,
+            "upgrade" => upgrade = !tunnel,
+            "te" => te |= value != "trailers",
+            "keep-alive" | "proxy-connection" | "transfer-encoding" | "http2-settings" => others = true,
+            _ => {}
+        }
+    }
+    if connection {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)
             .iter()
@@ -150,13 +165,16 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap, tunnel: bool) {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         }
     }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
+    if others {
+        for name in HOP_BY_HOP {
+            headers.remove(name);
+        }
     }
-    if !tunnel {
+    if upgrade {
         headers.remove(UPGRADE);
     }
-    if let Some(te) = headers.remove(TE)
+    if te
+        && let Some(te) = headers.remove(TE)
         && te.to_str().is_ok_and(|v| v.split(',').any(|t| t.trim().eq_ignore_ascii_case("trailers")))
     {
         headers.insert(TE, HeaderValue::from_static("trailers"));

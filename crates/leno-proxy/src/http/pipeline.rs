@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use leno_core::id::Direction;
 
-use super::body::{Head, Request, Response};
+use super::body::{Body, Head, Request, Response};
+use super::client::Dispatch;
 use super::exchange::Exchange;
-use super::heads;
 use super::phase::{admit, direct, edit, facts, fault, forward, mirror, peer, route};
 use super::replay::Replay;
 use super::reply::Reply;
@@ -23,7 +23,8 @@ pub async fn outbound(from: Arc<Outbound>, request: Request) -> Response {
     let app = &from.path.app;
     let mut exchange = Exchange::begin(Direction::Outbound, app.telemetry.clone(), app.drain.hold());
     let tunnel = take_tunnel(&mut head);
-    let body = Replay::new(body, heads::is_grpc(&head.headers));
+    facts::read(&mut exchange, &mut head, from.downstream());
+    let body = Replay::new(body, exchange.is_grpc());
     let outcome = outbound_phases(&from, &mut exchange, head, body, tunnel.is_some()).await;
     conclude(exchange, outcome, tunnel)
 }
@@ -35,7 +36,6 @@ async fn outbound_phases(
     body: Replay,
     tunnel: bool,
 ) -> Result<forward::Forwarded, Reply> {
-    facts::read(exchange, &mut head, from.downstream());
     exchange.trace(&mut head.headers);
     let mut chosen = route::choose(from, exchange, &head).await?;
     direct::preflight(&chosen, &head)?;
@@ -45,8 +45,9 @@ async fn outbound_phases(
     edit::request(&mut chosen, exchange, &mut head, tunnel)?;
     exchange.measure(body.meter());
     mirror::send(from, &chosen, &head, &body);
-    let mut forwarded = forward::to_service(from, &chosen, exchange, &head, &body, tunnel).await?;
-    edit::response(&chosen, &head, exchange, &mut forwarded.response);
+    let mut request = Dispatch::new(head, Body::empty());
+    let mut forwarded = forward::to_service(from, &chosen, exchange, &mut request, &body, tunnel).await?;
+    edit::response(&chosen, &request.head, exchange, &mut forwarded.response);
     Ok(forwarded)
 }
 
@@ -56,7 +57,8 @@ pub async fn inbound(from: Arc<Inbound>, request: Request) -> Response {
     let app = &from.path.app;
     let mut exchange = Exchange::begin(Direction::Inbound, app.telemetry.clone(), app.drain.hold());
     let tunnel = take_tunnel(&mut head);
-    let body = Replay::new(body, heads::is_grpc(&head.headers));
+    facts::read(&mut exchange, &mut head, from.downstream());
+    let body = Replay::new(body, exchange.is_grpc());
     let outcome = inbound_phases(&from, &mut exchange, head, body, tunnel.is_some()).await;
     conclude(exchange, outcome, tunnel)
 }
@@ -68,7 +70,6 @@ async fn inbound_phases(
     body: Replay,
     tunnel: bool,
 ) -> Result<forward::Forwarded, Reply> {
-    facts::read(exchange, &mut head, from.downstream());
     if from.is_probe(&head) {
         exchange.hush();
     } else {
@@ -78,7 +79,8 @@ async fn inbound_phases(
     admit::request(from, exchange, &head)?;
     edit::inbound_request(exchange, &mut head, tunnel);
     exchange.measure(body.meter());
-    let mut forwarded = forward::to_app(from, exchange, &head, &body, native, tunnel).await?;
+    let mut request = Dispatch::new(head, Body::empty());
+    let mut forwarded = forward::to_app(from, exchange, &mut request, &body, native, tunnel).await?;
     edit::inbound_response(exchange, &mut forwarded.response);
     Ok(forwarded)
 }

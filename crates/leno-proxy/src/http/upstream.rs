@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{Entry, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use super::body::{Body, BodyError, Request, Response};
+use super::body::{Body, BodyError, Head, Response};
 use super::h1::Http1;
 use super::h2::Incoming;
 use super::tunnel::Tunnel;
@@ -18,44 +18,45 @@ use crate::cluster::http_pool::Lease;
 use crate::cluster::mux::Ticket;
 
 /// The form of HTTP/1.1: path alone in the request line, authority in `Host`. `fallback` stands in where an HTTP/1.0
-/// client named no host.
-#[must_use]
-pub fn for_http1(mut request: Request, fallback: SocketAddr) -> Request {
-    *request.version_mut() = Version::HTTP_11;
-    if request.method() == Method::CONNECT {
-        return request;
+/// client named no host. Returns whether it named one.
+pub fn for_http1(head: &mut Head, fallback: SocketAddr) -> bool {
+    head.version = Version::HTTP_11;
+    if head.method == Method::CONNECT {
+        return true;
     }
-    let uri = std::mem::take(request.uri_mut());
-    let mut parts = uri.into_parts();
-    if let Some(authority) = parts.authority.take()
-        && !request.headers().contains_key(HOST)
-        && let Ok(value) = HeaderValue::from_str(authority.as_str())
-    {
-        request.headers_mut().insert(HOST, value);
-    }
-    if !request.headers().contains_key(HOST)
-        && let Ok(value) = HeaderValue::try_from(fallback.to_string())
-    {
-        request.headers_mut().insert(HOST, value);
+    let mut parts = std::mem::take(&mut head.uri).into_parts();
+    let authority = parts.authority.take();
+    let mut named = true;
+    if let Entry::Vacant(host) = head.headers.entry(HOST) {
+        let value = authority.and_then(|a| HeaderValue::from_str(a.as_str()).ok());
+        named = value.is_some();
+        if let Some(value) = value.or_else(|| HeaderValue::try_from(fallback.to_string()).ok()) {
+            host.insert(value);
+        }
     }
     parts.scheme = None;
     parts.path_and_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
-    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-    request
+    head.uri = Uri::from_parts(parts).unwrap_or_default();
+    named
 }
 
-/// The form of HTTP/2: everything in the pseudo-headers. `fallback` stands in where the client named no host.
-#[must_use]
-pub fn for_http2(mut request: Request, authority: &str, fallback: SocketAddr) -> Request {
-    *request.version_mut() = Version::HTTP_2;
-    request.headers_mut().remove(HOST);
-    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+/// The form of HTTP/2: everything in the pseudo-headers. `fallback` stands in where the client named no host. Returns whether
+/// it named one.
+pub fn for_http2(head: &mut Head, fallback: SocketAddr) -> bool {
+    head.version = Version::HTTP_2;
+    let mut parts = std::mem::take(&mut head.uri).into_parts();
     parts.scheme = Some(Scheme::HTTP);
-    let named = Authority::try_from(authority).or_else(|_| Authority::try_from(fallback.to_string()));
-    parts.authority = named.ok();
+    let host = head.headers.remove(HOST);
+    if parts.authority.is_none() {
+        parts.authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    }
+    let named = parts.authority.is_some();
+    if !named {
+        parts.authority = Authority::try_from(fallback.to_string()).ok();
+    }
     parts.path_and_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
-    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-    request
+    head.uri = Uri::from_parts(parts).unwrap_or_default();
+    named
 }
 
 /// An endpoint's answer.

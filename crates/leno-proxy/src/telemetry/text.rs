@@ -36,6 +36,14 @@ impl Text {
     }
 }
 
+impl Text {
+    /// Whether nothing was said, not even what cannot be read.
+    #[must_use]
+    pub const fn is_missing(&self) -> bool {
+        matches!(self.0, Kind::Empty)
+    }
+}
+
 impl Deref for Text {
     type Target = str;
 

@@ -1,6 +1,7 @@
 //! The static table and the dynamic ones.
 
 use std::collections::VecDeque;
+use std::sync::LazyLock;
 
 use http::{HeaderName, HeaderValue};
 
@@ -29,7 +30,7 @@ impl Table {
     pub(super) fn get(&self, index: usize) -> Option<Field> {
         match index {
             0 => None,
-            1..=61 => Some(STATIC.get(index - 1)?.field()),
+            1..=61 => FIELDS.get(index - 1).cloned(),
             _ => self.entries.get(index - STATIC.len() - 1).cloned(),
         }
     }
@@ -107,6 +108,9 @@ const fn one(name: &'static str) -> Entry {
 const fn is(name: &'static str, value: &'static str) -> Entry {
     Entry { name, value }
 }
+
+/// The same as fields, read once.
+static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| STATIC.iter().map(Entry::field).collect());
 
 /// RFC 7541, appendix A.
 pub(super) static STATIC: [Entry; 61] = [

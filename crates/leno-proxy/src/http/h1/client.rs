@@ -16,8 +16,8 @@ use leno_http::h1::{self, Answered, BadHead, Decoder, Framing, ResponseHead, Sca
 use super::outgoing::Outgoing;
 use super::wire::Wire;
 use super::{Polled, poll_body};
-use crate::http::body::{Body, BodyError, Request};
-use crate::http::client::{SendError, Unanswered, of_body};
+use crate::http::body::{Body, BodyError};
+use crate::http::client::{Dispatch, SendError, of_body};
 use crate::tcp::splice::Io;
 
 /// A connection to an endpoint.
@@ -61,35 +61,30 @@ impl Http1 {
     /// Sends a request and waits for the head of its answer. Given up, the connection must not be used again.
     ///
     /// # Errors
-    /// See [`Unanswered`].
-    pub async fn send(&mut self, request: Request) -> Result<Response<()>, Unanswered> {
-        let answered = Answered::of(request.method());
-        let upgrades = request.headers().contains_key(UPGRADE);
-        let (parts, body) = request.into_parts();
+    /// See [`SendError`].
+    pub async fn send(&mut self, request: &mut Dispatch) -> Result<Response<()>, SendError> {
+        let head = &request.head;
+        let answered = Answered::of(&head.method);
+        let upgrades = head.headers.contains_key(UPGRADE);
         let conn = &mut *self.0;
         conn.stays = false;
-        let framing = framing(&parts, &body);
-        write::request(conn.wire.output(), &parts.method, &parts.uri, &parts.headers, framing);
+        let framing = framing(head, &request.body);
+        write::request(conn.wire.output(), &head.method, &head.uri, &head.headers, framing);
         if framing.is_none_or(|f| f == Framing::Length(0)) {
             // Nothing was taken from a body, so a request that could not be written is as it was.
-            if let Err(error) = std::future::poll_fn(|cx| conn.wire.poll_send(cx)).await {
-                return Err(Unanswered {
-                    error: broken(&error, false),
-                    unsent: Some(Request::from_parts(parts, body)),
-                });
-            }
+            let sent = std::future::poll_fn(|cx| conn.wire.poll_send(cx)).await;
+            sent.map_err(|error| broken(&error, false))?;
         } else {
-            let trailers = parts.headers.contains_key(TRAILER);
-            conn.upload = Some(Upload { body, out: Outgoing::new(framing, trailers) });
+            let trailers = head.headers.contains_key(TRAILER);
+            conn.upload = Some(Upload { body: request.take_body(), out: Outgoing::new(framing, trailers) });
         }
+        request.left = true;
         let mut scan = Scan::default();
         let mut interim = 0;
         let head = std::future::poll_fn(|cx| conn.poll_head(cx, &mut scan, answered, &mut interim)).await;
-        let ResponseHead { status, version, headers, framing, keep_alive } =
-            head.map_err(|error| Unanswered { error, unsent: None })?;
+        let ResponseHead { status, version, headers, framing, keep_alive } = head?;
         if status == StatusCode::SWITCHING_PROTOCOLS && !upgrades {
-            let error = malformed("it switches protocols, and was not asked to");
-            return Err(Unanswered { error, unsent: None });
+            return Err(malformed("it switches protocols, and was not asked to"));
         }
         conn.body = Decoder::new(framing);
         conn.stays = keep_alive;

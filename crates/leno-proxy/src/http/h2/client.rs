@@ -17,8 +17,8 @@ use super::core::{Core, Wakers};
 use super::driver::Driver;
 use super::outgoing::{Failed, Outgoing};
 use super::{Failure, Incoming, WINDOWS};
-use crate::http::body::{BodyError, Request};
-use crate::http::client::{SendError, Unanswered, of_body};
+use crate::http::body::BodyError;
+use crate::http::client::{Dispatch, SendError, of_body};
 use crate::tcp::splice::Io;
 
 /// A connection to an endpoint. It closes once all clones have gone and what they sent is answered.
@@ -54,32 +54,31 @@ impl Http2 {
     /// Sends one request. Dropped before the answer has come, or with the answer's body before its end, the stream is reset.
     ///
     /// # Errors
-    /// See [`Unanswered`].
-    pub async fn send(&self, request: Request) -> Result<Response<Incoming>, Unanswered> {
+    /// See [`SendError`].
+    pub async fn send(&self, request: &mut Dispatch) -> Result<Response<Incoming>, SendError> {
         let core = &self.0.0;
-        let (mut parts, body) = request.into_parts();
-        let end = body.is_end_stream();
-        let length = if end { Some(0) } else { body.size_hint().exact() };
-        let says = length.is_some_and(|n| n > 0) || [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method);
-        let told = parts.headers.contains_key(CONTENT_LENGTH);
+        let head = &mut request.head;
+        let end = request.body.is_end_stream();
+        let length = if end { Some(0) } else { request.body.size_hint().exact() };
+        let says = length.is_some_and(|n| n > 0) || [Method::POST, Method::PUT, Method::PATCH].contains(&head.method);
+        let told = head.headers.contains_key(CONTENT_LENGTH);
         let opened = core.change(|state| {
             if state.over.is_some() || !state.conn.can_open() {
                 return None;
             }
             if let Some(length) = length.filter(|_| says && !told) {
-                parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+                head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
             }
-            let stream = state.conn.open(&parts, end);
+            let stream = state.conn.open(head, end);
             state.add(stream, if end { 1 } else { 2 });
             Some(stream)
         });
         let Some(stream) = opened else {
-            let unsent = Some(Request::from_parts(parts, body));
-            let error = SendError { bytes_left: false, ..of_failure(&Failure::Refused) };
-            return Err(Unanswered { error, unsent });
+            return Err(SendError { bytes_left: false, ..of_failure(&Failure::Refused) });
         };
+        request.left = true;
         let incoming = Incoming::answer(Arc::clone(core), stream);
-        let mut upload = (!end).then(|| Outgoing { core: Arc::clone(core), stream, body });
+        let mut upload = (!end).then(|| Outgoing { core: Arc::clone(core), stream, body: request.take_body() });
         let head = std::future::poll_fn(|cx| {
             if let Some(Poll::Ready(sent)) = upload.as_mut().map(|u| u.poll(cx)) {
                 upload = None;
@@ -90,7 +89,7 @@ impl Http2 {
             }
             core.poll_head(stream, cx).map_err(|failure| of_failure(&failure))
         });
-        let head = head.await.map_err(|error| Unanswered { error, unsent: None })?;
+        let head = head.await?;
         if let Some(upload) = upload {
             // Both ways at once: whoever does not read the answer for a while must not stop the request.
             tokio::spawn(go_on(upload));

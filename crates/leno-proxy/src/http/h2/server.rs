@@ -1,6 +1,6 @@
 //! The server's side of a connection.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -100,10 +100,12 @@ where
         request.extensions_mut().insert(Upgrade::new(take));
         (give, incoming)
     });
-    let answering = handle(request);
+    // On the heap, and made there alone: what is in a future is moved with it, and twice in it where it is pinned inside.
+    let mut answering = Box::pin(handle(request));
     let outgoing = Outgoing { core: Arc::clone(core), stream, body: Body::empty() };
     async move {
-        let Some(response) = until_reset(&outgoing.core, outgoing.stream, answering).await else { return };
+        let Some(response) = until_reset(&outgoing.core, outgoing.stream, &mut answering).await else { return };
+        drop(answering);
         match upgrade {
             Some((give, incoming)) if response.status().is_success() && !give.is_closed() => {
                 let (status, headers) = (response.status(), response.headers());
@@ -116,8 +118,10 @@ where
 }
 
 /// The answer, unless the client gives up before.
-async fn until_reset<R: Future<Output = Response>>(core: &Core, stream: u32, answering: R) -> Option<Response> {
-    let mut answering = pin!(answering);
+async fn until_reset<R>(core: &Core, stream: u32, answering: &mut Pin<Box<R>>) -> Option<Response>
+where
+    R: Future<Output = Response>,
+{
     std::future::poll_fn(|cx| {
         if core.is_over(stream, cx) {
             return Poll::Ready(None);

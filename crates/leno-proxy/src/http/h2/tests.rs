@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, StreamBody};
 use leno_core::Reason;
 use leno_core::decide::retry::FailureKind;
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::{Http2, connect, serve};
 use crate::http::body::{Body, BodyError, Request, Response};
+use crate::http::client::Dispatch;
 
 /// A client of ours before a server of ours.
 fn pair<F, R>(handle: F) -> Http2
@@ -32,8 +33,9 @@ fn alone() -> (Http2, DuplexStream) {
     (connect(Box::new(near)), far)
 }
 
-fn ask(body: Body) -> Request {
-    http::Request::post("http://a/").body(body).expect("a request")
+fn ask(body: Body) -> Dispatch {
+    let (head, body) = http::Request::post("http://a/").body(body).expect("a request").into_parts();
+    Dispatch::new(head, body)
 }
 
 /// A body of chunks that never ends, and counts what is asked of it.
@@ -53,7 +55,7 @@ async fn a_body_goes_there_and_comes_back() {
     let all = sizes.map(|n| {
         let client = client.clone();
         tokio::spawn(async move {
-            let answer = client.send(ask(Body::whole(vec![7; n]))).await.expect("an answer");
+            let answer = client.send(&mut ask(Body::whole(vec![7; n]))).await.expect("an answer");
             let body = Body::http2(answer.into_body()).collect().await.expect("a body").to_bytes();
             assert_eq!(body.len(), n);
         })
@@ -75,12 +77,12 @@ async fn who_does_not_read_stops_the_sender_and_nobody_else() {
         }
     });
     let mut slow = ask(Body::empty());
-    slow.headers_mut().insert("slow", http::HeaderValue::from_static("1"));
-    let unread = client.send(slow).await.expect("an answer");
+    slow.head.headers.insert("slow", http::HeaderValue::from_static("1"));
+    let unread = client.send(&mut slow).await.expect("an answer");
     tokio::time::sleep(Duration::from_millis(100)).await;
     let held = asked.load(Ordering::Relaxed);
     assert!(held <= 512 * 1024, "{held} bytes wait somewhere");
-    let quick = client.send(ask(Body::empty())).await.expect("an answer");
+    let quick = client.send(&mut ask(Body::empty())).await.expect("an answer");
     assert_eq!(Body::http2(quick.into_body()).collect().await.expect("a body").to_bytes(), "quick");
     drop(unread);
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -105,7 +107,7 @@ async fn an_answer_that_is_not_read_does_not_stop_the_request() {
     });
     let (send, receive) = tokio::sync::mpsc::channel::<Result<Frame<Bytes>, BodyError>>(1);
     let frames = Box::pin(futures::stream::unfold(receive, |mut r| async { r.recv().await.map(|f| (f, r)) }));
-    let _unread = client.send(ask(Body::from_source(StreamBody::new(frames)))).await.expect("an answer");
+    let _unread = client.send(&mut ask(Body::from_source(StreamBody::new(frames)))).await.expect("an answer");
     for _ in 0..100 {
         send.send(Ok(Frame::data(Bytes::from(vec![0; CHUNK])))).await.expect("taken");
     }
@@ -130,7 +132,7 @@ async fn who_gives_up_is_noticed() {
             std::future::pending::<Response>().await
         }
     });
-    let hasty = tokio::time::timeout(Duration::from_millis(50), client.send(ask(Body::empty()))).await;
+    let hasty = tokio::time::timeout(Duration::from_millis(50), client.send(&mut ask(Body::empty()))).await;
     assert!(hasty.is_err());
     tokio::time::timeout(Duration::from_secs(5), seen.recv()).await.expect("the server stops").expect("told");
 }
@@ -140,10 +142,11 @@ async fn a_peer_that_says_nothing_is_given_up() {
     tokio::time::pause();
     let (client, mut silent) = alone();
     let begun = Instant::now();
-    let failed = client.send(ask(Body::empty())).await.expect_err("nobody answers");
+    let mut request = ask(Body::empty());
+    let failed = client.send(&mut request).await.expect_err("nobody answers");
     assert_eq!(begun.elapsed().as_secs(), 50, "30 s of silence, 20 s for the answer to a ping");
-    assert_eq!(failed.error.kind, Some(FailureKind::ResetBeforeResponse));
-    assert!(client.is_closed() && failed.unsent.is_none());
+    assert_eq!(failed.kind, Some(FailureKind::ResetBeforeResponse));
+    assert!(client.is_closed() && request.left);
     let mut said = Vec::new();
     silent.read_to_end(&mut said).await.expect("closed");
     assert!(said.ends_with(b"\0\0\x08\x06\0\0\0\0\0alive?.."), "a ping");
@@ -162,7 +165,7 @@ async fn a_connection_without_users_is_closed() {
 async fn a_peer_that_goes_away_says_what_it_has_not_looked_at() {
     let (client, mut far) = alone();
     let asking = client.clone();
-    let asked = tokio::spawn(async move { asking.send(ask(Body::empty())).await });
+    let asked = tokio::spawn(async move { asking.send(&mut ask(Body::empty())).await });
     // What every client says first has 64 bytes.
     let mut said = 0;
     while said < 75 {
@@ -170,10 +173,11 @@ async fn a_peer_that_goes_away_says_what_it_has_not_looked_at() {
     }
     far.write_all(b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0").await.expect("GOAWAY, nothing taken");
     let failed = asked.await.expect("runs").expect_err("refused");
-    assert_eq!((failed.error.reason, failed.error.kind), (Reason::StreamRefused, Some(FailureKind::RefusedStream)));
+    assert_eq!((failed.reason, failed.kind), (Reason::StreamRefused, Some(FailureKind::RefusedStream)));
     assert!(client.is_closed());
-    let unsent = client.send(ask(Body::whole("x"))).await.expect_err("closed").unsent;
-    assert!(unsent.is_some(), "the request comes back");
+    let mut unsent = ask(Body::whole("x"));
+    client.send(&mut unsent).await.expect_err("closed");
+    assert!(!unsent.left && !unsent.body.is_end_stream(), "another connection may carry it");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use leno_core::decide::route::HeaderLookup;
 
 use super::{Lookup, edit, grpc_timeout, is_grpc, strip_hop_by_hop};
@@ -62,7 +62,7 @@ fn timeouts_of_grpc_are_digits_and_a_unit() {
 
 #[test]
 fn grpc_is_known_by_its_content_type() {
-    let of = |text: &'static str| is_grpc(&headers(&[("content-type", text)]));
+    let of = |text: &'static str| is_grpc(&HeaderValue::from_static(text));
     assert!(of("application/grpc") && of("application/grpc+proto") && of("application/grpc; charset=utf-8"));
     assert!(!of("application/grpc-web") && !of("application/json"));
 }

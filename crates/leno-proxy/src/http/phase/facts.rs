@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::{HeaderName, USER_AGENT};
+use http::header::HeaderName;
 use http::{HeaderValue, Version};
 use leno_core::names::header;
 
@@ -25,26 +25,41 @@ pub struct Downstream {
 
 /// Fills the record in.
 pub fn read(exchange: &mut Exchange, request: &mut Head, downstream: &Downstream) {
-    if heads::text(&request.headers, &REQUEST_ID).is_empty() {
-        request.headers.insert(REQUEST_ID, new_id());
+    let record = &mut exchange.record;
+    record.method = Text::from(&request.method);
+    record.path = Text::from(request.uri.path_and_query());
+    record.authority = request.uri.authority().map_or_else(Text::default, Text::from);
+    // One look at each name: a look-up costs a search each.
+    for (name, value) in &request.headers {
+        let text = match name.as_str() {
+            header::REQUEST_ID => &mut record.request_id,
+            header::FORWARDED_FOR => &mut record.forwarded_for,
+            "host" => &mut record.authority,
+            "user-agent" => &mut record.user_agent,
+            "content-type" => {
+                if heads::is_grpc(value) {
+                    record.protocol = ReqProtocol::Grpc;
+                }
+                continue;
+            }
+            _ => continue,
+        };
+        if text.is_missing() {
+            *text = Text::from(Some(value));
+        }
+    }
+    if record.request_id.is_empty() {
+        let id = new_id();
+        record.request_id = Text::from(Some(&id));
+        request.headers.insert(REQUEST_ID, id);
     }
     exchange.note_headers(&request.headers);
     let record = &mut exchange.record;
-    let headers = &request.headers;
-    record.method = Text::from(&request.method);
-    record.path = Text::from(request.uri.path_and_query());
-    record.authority = heads::authority_text(request);
-    record.user_agent = Text::from(headers.get(USER_AGENT));
-    record.request_id = Text::from(headers.get(&REQUEST_ID));
-    record.forwarded_for = Text::from(headers.get(&FORWARDED_FOR));
     record.http_version = match request.version {
         Version::HTTP_2 => HttpVersion::Http2,
         Version::HTTP_10 | Version::HTTP_09 => HttpVersion::Http10,
         _ => HttpVersion::Http11,
     };
-    if heads::is_grpc(headers) {
-        record.protocol = ReqProtocol::Grpc;
-    }
     record.downstream_remote = Some(downstream.client);
     record.downstream_local = Some(downstream.dialled);
     record.sni = Arc::clone(&downstream.sni);
@@ -67,4 +82,3 @@ fn new_id() -> HeaderValue {
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
-const FORWARDED_FOR: HeaderName = HeaderName::from_static(header::FORWARDED_FOR);

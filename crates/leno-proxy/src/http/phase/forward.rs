@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::HeaderName;
-use http::{HeaderValue, Version, request};
+use http::{HeaderValue, Version};
 use leno_core::Reason;
 use leno_core::decide::outlier::Outcome;
 use leno_core::decide::retry::{self, Attempt, FailureKind, NoRetry, RetryFacts, Verdict};
@@ -17,9 +17,9 @@ use tokio::time::Instant;
 use super::peer::{ORIG_PROTO, PEER};
 use super::route::Chosen;
 use crate::cluster::endpoint::Wire;
-use crate::cluster::{Cluster, Endpoint};
-use crate::http::body::{Request, Response};
-use crate::http::client::SendError;
+use crate::cluster::{Admitted, Cluster, Endpoint};
+use crate::http::body::{Head, Response};
+use crate::http::client::{Dispatch, SendError};
 use crate::http::exchange::{Exchange, left};
 use crate::http::heads;
 use crate::http::replay::Replay;
@@ -46,35 +46,52 @@ pub async fn to_service(
     from: &Outbound,
     chosen: &Chosen,
     exchange: &mut Exchange,
-    head: &request::Parts,
+    request: &mut Dispatch,
     body: &Replay,
     tunnel: bool,
 ) -> Result<Forwarded, Reply> {
     let Some(cluster) = &chosen.cluster else { return Err(Reply::new(Reason::ClusterNotFound, "")) };
+    let now = Instant::now();
     // Delayed by a fault rule for longer than it has: it must not win against the clock.
-    if left(exchange.deadline).is_some_and(|left| left.is_zero()) {
+    if exchange.deadline.is_some_and(|deadline| deadline <= now) {
         return Err(Reply::new(Reason::Timeout, "before it was sent"));
     }
-    cluster.deposit();
-    let exclusive = head.version != Version::HTTP_2;
-    let admitted = match left(exchange.deadline) {
-        None => cluster.admission.request(exclusive).await,
-        Some(limit) => tokio::time::timeout(limit, cluster.admission.request(exclusive))
-            .await
-            .map_err(|_| Reply::new(Reason::Timeout, "while waiting for a connection"))?,
+    cluster.deposit(now);
+    let version = request.head.version;
+    let exclusive = version != Version::HTTP_2;
+    let admitted =
+        cluster.admission.request(exclusive).map_err(|reason| Reply::new(reason, cluster.name.to_string()))?;
+    let (permit, now) = match admitted {
+        Admitted::Now(permit) => (permit, now),
+        Admitted::Queued(queue) => {
+            let permit = Box::pin(within(exchange.deadline, queue.turn())).await;
+            let permit = permit.ok_or_else(|| Reply::new(Reason::Timeout, "while waiting for a connection"))?;
+            (permit, Instant::now())
+        }
     };
-    exchange.hold(admitted.map_err(|reason| Reply::new(reason, cluster.name.to_string()))?);
+    exchange.hold(permit);
     let policy = chosen.rule().and_then(|r| r.retry.as_ref());
-    let mut tries = Tries { from, cluster, chosen, policy, head, body, tunnel, tried: Vec::new(), retry_permit: None };
+    let (named, tried, retry_permit) = (true, Vec::new(), None);
+    let mut tries = Tries { from, cluster, chosen, policy, request, version, named, body, tunnel, tried, retry_permit };
+    let mut now = now;
     loop {
-        match tries.next(exchange).await? {
+        match tries.next(exchange, now).await? {
             Step::Accept(forwarded) => return Ok(forwarded),
             Step::Again(wait) => {
                 if !wait.is_zero() {
-                    pause(wait, exchange).await?;
+                    Box::pin(pause(wait, exchange)).await?;
                 }
+                now = Instant::now();
             }
         }
+    }
+}
+
+/// `None` where the deadline came first.
+async fn within<T>(deadline: Option<Instant>, waiting: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        None => Some(waiting.await),
+        Some(deadline) => tokio::time::timeout_at(deadline, waiting).await.ok(),
     }
 }
 
@@ -84,7 +101,12 @@ struct Tries<'r> {
     cluster: &'r Arc<Cluster>,
     chosen: &'r Chosen,
     policy: Option<&'r RetryPolicy>,
-    head: &'r request::Parts,
+    /// Shaped anew for each try.
+    request: &'r mut Dispatch,
+    /// What the client spoke.
+    version: Version,
+    /// The client named a host. If not, each endpoint is called by its address.
+    named: bool,
     body: &'r Replay,
     tunnel: bool,
     tried: Vec<SocketAddr>,
@@ -99,8 +121,8 @@ enum Step {
 
 impl Tries<'_> {
     /// One try, and what follows from it.
-    async fn next(&mut self, exchange: &mut Exchange) -> Result<Step, Reply> {
-        let endpoint = self.pick().map_err(|reason| Reply::new(reason, self.cluster.name.to_string()))?;
+    async fn next(&mut self, exchange: &mut Exchange, now: Instant) -> Result<Step, Reply> {
+        let endpoint = self.pick(now).map_err(|reason| Reply::new(reason, self.cluster.name.to_string()))?;
         exchange.record.attempts += 1;
         exchange.record.destination = endpoint.peer.clone();
         exchange.record.upstream_addr = Some(endpoint.addr);
@@ -109,10 +131,10 @@ impl Tries<'_> {
             exchange.record.source = self.from.path.me(true);
         }
         let busy = endpoint.busy();
-        let sent = Instant::now();
-        let outcome = self.send(&endpoint, exchange).await;
-        let took = sent.elapsed();
-        self.note(&endpoint, &outcome, took);
+        let outcome = self.send(&endpoint, exchange, now).await;
+        let ended = Instant::now();
+        let took = ended.saturating_duration_since(now);
+        self.note(&endpoint, &outcome, took, ended);
         let verdict = self.judge(&outcome, exchange);
         match (verdict, outcome) {
             (Verdict::Retry { at_least, at_most }, outcome) => {
@@ -127,31 +149,36 @@ impl Tries<'_> {
         }
     }
 
-    fn pick(&self) -> Result<Arc<Endpoint>, Reason> {
+    fn pick(&self, now: Instant) -> Result<Arc<Endpoint>, Reason> {
         match &self.chosen.pinned {
             Some(endpoint) => Ok(Arc::clone(endpoint)),
-            None => self.cluster.pick(&self.tried, self.chosen.hash),
+            None => self.cluster.pick(&self.tried, self.chosen.hash, now),
         }
     }
 
-    async fn send(&self, endpoint: &Arc<Endpoint>, exchange: &Exchange) -> Result<Answer, SendError> {
-        let request = Request::from_parts(copy(self.head), self.body.attempt());
-        let authority = match self.head.uri.authority() {
-            Some(authority) => authority.as_str(),
-            None => heads::text(&self.head.headers, &http::header::HOST),
-        };
+    async fn send(&mut self, endpoint: &Arc<Endpoint>, exchange: &Exchange, now: Instant) -> Result<Answer, SendError> {
         let attempt = exchange.record.attempts;
-        let (request, wire) = shape(self.from, self.cluster, endpoint, request, authority, self.tunnel, attempt);
+        let head = &mut self.request.head;
+        head.version = self.version;
+        if !self.named {
+            heads::forget_host(head);
+        }
+        let (wire, named) = shape(self.from, self.cluster, endpoint, head, self.tunnel, attempt);
+        self.named = named;
+        self.request.body = self.body.attempt();
+        self.request.left = false;
         let limits = self.cluster.set().limits.clone();
-        let sending = endpoint.send(self.cluster.dialer(), request, wire, &limits);
+        let sending = endpoint.send(self.cluster.dialer(), self.request, wire, &limits);
         let each = self.chosen.rule().and_then(HttpRoute::time_of_try);
-        let limit = retry::try_limit(left(exchange.deadline), each);
+        let limit = retry::try_limit(exchange.deadline.map(|d| d.saturating_duration_since(now)), each);
         let Some((limit, reason)) = limit else { return sending.await };
-        tokio::time::timeout(limit, sending).await.unwrap_or_else(|_| Err(timed_out(reason, limit, endpoint.addr)))
+        tokio::time::timeout_at(now + limit, sending)
+            .await
+            .unwrap_or_else(|_| Err(timed_out(reason, limit, endpoint.addr)))
     }
 
     /// What the try says of the endpoint's health.
-    fn note(&self, endpoint: &Endpoint, outcome: &Result<Answer, SendError>, took: Duration) {
+    fn note(&self, endpoint: &Endpoint, outcome: &Result<Answer, SendError>, took: Duration, now: Instant) {
         let (health, latency) = match outcome {
             Ok(answer) => match answer.response.status().as_u16() {
                 status @ 500.. => (Outcome::ServerError(status), Some(took)),
@@ -165,7 +192,7 @@ impl Tries<'_> {
             }
             Err(_) => (Outcome::GatewayError, Some(took.max(PENALTY))),
         };
-        self.cluster.note(endpoint, health, latency);
+        self.cluster.note(endpoint, health, latency, now);
     }
 
     fn judge(&self, outcome: &Result<Answer, SendError>, exchange: &Exchange) -> Verdict {
@@ -184,7 +211,7 @@ impl Tries<'_> {
             Err(SendError { kind: Some(kind), bytes_left, .. }) => (Attempt::Failed(*kind), *bytes_left),
         };
         let facts = RetryFacts {
-            idempotent_method: retry::is_idempotent(self.head.method.as_str()),
+            idempotent_method: retry::is_idempotent(self.request.head.method.as_str()),
             request_bytes_left: bytes_left,
             body_replayable: self.body.can_replay(),
             grpc: exchange.is_grpc(),
@@ -225,37 +252,38 @@ impl Tries<'_> {
     }
 }
 
-/// Gives a request the form that its endpoint wants, and the headers that sidecars and applications expect.
+/// Gives a request the form that its endpoint wants, and the headers that sidecars and applications expect. Says too whether
+/// the client named a host; if not, it is the endpoint's address now.
 #[must_use]
 pub fn shape(
     from: &Outbound,
     cluster: &Cluster,
     endpoint: &Endpoint,
-    mut request: Request,
-    authority: &str,
+    head: &mut Head,
     tunnel: bool,
     attempt: u32,
-) -> (Request, Wire) {
-    let native =
-        request.version() == Version::HTTP_2 || matches!(cluster.set().protocol, Protocol::Http2 | Protocol::Grpc);
-    request.headers_mut().insert(ATTEMPT, HeaderValue::from(attempt));
+) -> (Wire, bool) {
+    let native = head.version == Version::HTTP_2 || matches!(cluster.set().protocol, Protocol::Http2 | Protocol::Grpc);
+    let mutual = endpoint.is_mutual();
+    head.headers.insert(ATTEMPT, attempt_value(attempt));
+    if mutual {
+        head.headers.insert(PEER, from.path.me_header());
+    }
+    if mutual && !native && !tunnel {
+        head.headers.insert(ORIG_PROTO, HeaderValue::from_static("HTTP/1.1"));
+    }
+    if attempt > 1 && !mutual {
+        // Said to the endpoint before; this one is no sidecar.
+        head.headers.remove(PEER);
+        head.headers.remove(ORIG_PROTO);
+    }
     if tunnel {
-        if endpoint.is_mutual() {
-            request.headers_mut().insert(PEER, from.path.me_header());
-        }
-        return (for_http1(request, endpoint.addr), Wire::Tunnel);
+        (Wire::Tunnel, for_http1(head, endpoint.addr))
+    } else if mutual || native {
+        (Wire::Http2, for_http2(head, endpoint.addr))
+    } else {
+        (Wire::Http1, for_http1(head, endpoint.addr))
     }
-    if endpoint.is_mutual() {
-        request.headers_mut().insert(PEER, from.path.me_header());
-        if !native {
-            request.headers_mut().insert(ORIG_PROTO, HeaderValue::from_static("HTTP/1.1"));
-        }
-        return (for_http2(request, authority, endpoint.addr), Wire::Http2);
-    }
-    if native {
-        return (for_http2(request, authority, endpoint.addr), Wire::Http2);
-    }
-    (for_http1(request, endpoint.addr), Wire::Http1)
 }
 
 /// Sends a request to this pod's application. It is repeated only where the application cannot have seen it: a
@@ -266,29 +294,32 @@ pub fn shape(
 pub async fn to_app(
     from: &Inbound,
     exchange: &mut Exchange,
-    head: &request::Parts,
+    request: &mut Dispatch,
     body: &Replay,
     native: bool,
     tunnel: bool,
 ) -> Result<Forwarded, Reply> {
     let cluster = &from.cluster;
-    cluster.deposit();
-    let endpoint = cluster.pick(&[], None).map_err(|reason| Reply::new(reason, ""))?;
+    let sent = Instant::now();
+    cluster.deposit(sent);
+    let endpoint = cluster.pick(&[], None, sent).map_err(|reason| Reply::new(reason, ""))?;
     exchange.hold_busy(endpoint.busy());
     exchange.record.upstream_cluster = Arc::clone(&cluster.name);
     exchange.record.upstream_addr = Some(endpoint.addr);
     let limits = cluster.set().limits.clone();
-    let sent = Instant::now();
+    let wire = match (tunnel, native) {
+        (true, _) => Wire::Tunnel,
+        (false, true) => Wire::Http2,
+        (false, false) => Wire::Http1,
+    };
+    match wire {
+        Wire::Http2 => for_http2(&mut request.head, endpoint.addr),
+        Wire::Http1 | Wire::Tunnel => for_http1(&mut request.head, endpoint.addr),
+    };
     loop {
         exchange.record.attempts += 1;
-        let request = Request::from_parts(copy(head), body.attempt());
-        let named = head.uri.authority().map(ToString::to_string);
-        let authority = named.unwrap_or_else(|| heads::text(&head.headers, &http::header::HOST).to_owned());
-        let (request, wire) = match (tunnel, native) {
-            (true, _) => (for_http1(request, endpoint.addr), Wire::Tunnel),
-            (false, true) => (for_http2(request, &authority, endpoint.addr), Wire::Http2),
-            (false, false) => (for_http1(request, endpoint.addr), Wire::Http1),
-        };
+        request.body = body.attempt();
+        request.left = false;
         match endpoint.send(cluster.dialer(), request, wire, &limits).await {
             Ok(Answer { response, tunnel, local }) => {
                 body.commit();
@@ -297,7 +328,8 @@ pub async fn to_app(
                 return Ok(Forwarded { response, tunnel });
             }
             Err(error) => {
-                let again = exchange.record.attempts <= STALE_TRIES && is_safe(&error, head) && body.can_replay();
+                let again =
+                    exchange.record.attempts <= STALE_TRIES && is_safe(&error, &request.head) && body.can_replay();
                 if !again {
                     return Err(app_failed(error));
                 }
@@ -307,7 +339,7 @@ pub async fn to_app(
 }
 
 /// Whether the application behind this proxy cannot have seen the request, or does not mind.
-fn is_safe(error: &SendError, head: &request::Parts) -> bool {
+fn is_safe(error: &SendError, head: &Head) -> bool {
     match error.kind {
         Some(FailureKind::ResetBeforeRequest | FailureKind::RefusedStream) => true,
         // A connection that the application closed while it was idle looks like this. It may also have crashed over the
@@ -347,14 +379,9 @@ async fn pause(wait: Duration, exchange: &Exchange) -> Result<(), Reply> {
     }
 }
 
-/// A head for one try; the original stays for the next.
-fn copy(head: &request::Parts) -> request::Parts {
-    let (mut parts, ()) = http::Request::new(()).into_parts();
-    parts.method = head.method.clone();
-    parts.uri = head.uri.clone();
-    parts.version = head.version;
-    parts.headers = head.headers.clone();
-    parts
+/// The number of a try.
+fn attempt_value(attempt: u32) -> HeaderValue {
+    if attempt == 1 { HeaderValue::from_static("1") } else { HeaderValue::from(attempt) }
 }
 
 const ATTEMPT: HeaderName = HeaderName::from_static(header::ATTEMPT);

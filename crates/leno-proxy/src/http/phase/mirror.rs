@@ -8,11 +8,13 @@ use bytes::Bytes;
 use http::{HeaderValue, request};
 use http_body_util::BodyExt;
 use leno_core::model::route::Mirror;
+use tokio::time::Instant;
 
 use super::fault::hit;
 use super::forward;
 use super::route::{Chosen, cluster_of};
-use crate::http::body::{Body, Request};
+use crate::http::body::Body;
+use crate::http::client::Dispatch;
 use crate::http::heads;
 use crate::http::replay::Replay;
 use crate::outbound::Outbound;
@@ -50,12 +52,13 @@ async fn one(
     // As Envoy does, so that the copy can be told from the original.
     let named = head.uri.authority().map(http::uri::Authority::as_str);
     let authority = shadow(named.unwrap_or_else(|| heads::text(&head.headers, &http::header::HOST)));
-    head.headers.insert(http::header::HOST, HeaderValue::try_from(authority.as_str()).ok()?);
-    let endpoint = cluster.pick(&[], None).ok()?;
-    let request = Request::from_parts(head, Body::whole(body));
-    let (request, wire) = forward::shape(from, &cluster, &endpoint, request, &authority, false, 1);
+    heads::forget_host(&mut head);
+    head.headers.insert(http::header::HOST, HeaderValue::try_from(authority).ok()?);
+    let endpoint = cluster.pick(&[], None, Instant::now()).ok()?;
+    let (wire, _) = forward::shape(from, &cluster, &endpoint, &mut head, false, 1);
+    let mut request = Dispatch::new(head, Body::whole(body));
     let limits = cluster.set().limits.clone();
-    let answer = endpoint.send(cluster.dialer(), request, wire, &limits).await.ok()?;
+    let answer = endpoint.send(cluster.dialer(), &mut request, wire, &limits).await.ok()?;
     // Read to its end, so that the connection can be used again.
     let mut body = answer.response.into_body();
     while let Some(Ok(_)) = body.frame().await {}

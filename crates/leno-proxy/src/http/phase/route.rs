@@ -111,7 +111,8 @@ pub async fn choose(from: &Outbound, exchange: &mut Exchange, request: &Head) ->
                 Some(cluster) => cluster,
                 None => {
                     let subset = backend.subset.as_deref();
-                    let cluster = cluster_of(from, &backend.service, subset, backend.port, dialled).await?;
+                    // Once for a connection: on the heap, so that requests do not carry room for it.
+                    let cluster = Box::pin(cluster_of(from, &backend.service, subset, backend.port, dialled)).await?;
                     from.routes.remember(key, &cluster);
                     cluster
                 }

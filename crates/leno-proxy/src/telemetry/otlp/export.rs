@@ -13,6 +13,7 @@ use leno_core::model::Workload;
 use leno_core::model::telemetry::Collector;
 use leno_core::names::header;
 use prost::Message;
+use tokio::time::Instant;
 
 use super::message::{
     ExportLogs, ExportTraces, KeyValue, LogRecord, Resource, ResourceLogs, ResourceSpans, Scope, ScopeLogs, ScopeSpans,
@@ -22,6 +23,7 @@ use super::{Item, Pending, What};
 use crate::App;
 use crate::cluster::endpoint::Wire;
 use crate::http::body::{Body, Request};
+use crate::http::client::Dispatch;
 use crate::http::heads;
 use crate::http::phase::peer;
 use crate::http::upstream::{for_http1, for_http2};
@@ -41,7 +43,7 @@ pub(crate) async fn run(mut pending: Pending, app: App) {
     while let Some(first) = pending.items.recv().await {
         let mut batches = Batches::default();
         let mut waiting = batches.add(first).into_iter().collect::<Vec<_>>();
-        let deadline = tokio::time::Instant::now() + GATHER;
+        let deadline = Instant::now() + GATHER;
         while batches.count < BATCH && waiting.is_empty() {
             match tokio::time::timeout_at(deadline, pending.items.recv()).await {
                 Ok(Some(item)) => waiting.extend(batches.add(item)),
@@ -53,9 +55,9 @@ pub(crate) async fn run(mut pending: Pending, app: App) {
             pending.counts.sent.fetch_add(sent, Ordering::Relaxed);
             pending.counts.dropped.fetch_add(batch.len() - sent, Ordering::Relaxed);
             if let Some(problem) = problem
-                && said.is_none_or(|at: tokio::time::Instant| at.elapsed() >= SAY)
+                && said.is_none_or(|at: Instant| at.elapsed() >= SAY)
             {
-                said = Some(tokio::time::Instant::now());
+                said = Some(Instant::now());
                 tracing::warn!(collector = %collector.service, port = collector.port, %problem,
                     "spans or log records are dropped: the collector does not take them");
             }
@@ -135,7 +137,7 @@ async fn post(app: &App, collector: &Collector, kind: &Kind, message: Vec<u8>) -
 async fn one(app: &App, collector: &Collector, kind: &Kind, message: Vec<u8>) -> Result<(), String> {
     let cluster = app.clusters.of_service(&collector.service, None, collector.port).await;
     let cluster = cluster.map_err(|reason| reason.sentence().to_owned())?;
-    let endpoint = cluster.pick(&[], None).map_err(|reason| reason.sentence().to_owned())?;
+    let endpoint = cluster.pick(&[], None, Instant::now()).map_err(|reason| reason.sentence().to_owned())?;
     let authority = format!("{}:{}", collector.service.host(), collector.port);
     let grpc = collector.http_path.is_none();
     let mut request = Request::new(Body::whole(if grpc { framed(&message) } else { message.into() }));
@@ -149,6 +151,9 @@ async fn one(app: &App, collector: &Collector, kind: &Kind, message: Vec<u8>) ->
     let headers = request.headers_mut();
     let media = if grpc { "application/grpc" } else { "application/x-protobuf" };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
+    if let Ok(host) = HeaderValue::try_from(authority) {
+        headers.insert(http::header::HOST, host);
+    }
     // The collector's own sidecar must not make spans of the export of spans, for ever.
     headers.insert(TRACEPARENT, not_sampled());
     for (name, value) in &collector.headers {
@@ -165,17 +170,17 @@ async fn one(app: &App, collector: &Collector, kind: &Kind, message: Vec<u8>) ->
     } else if endpoint.is_mutual() {
         headers.insert(peer::ORIG_PROTO, HeaderValue::from_static("HTTP/1.1"));
     }
-    let (request, wire) = if grpc || endpoint.is_mutual() {
-        (for_http2(request, &authority, endpoint.addr), Wire::Http2)
+    let (mut head, body) = request.into_parts();
+    let wire = if grpc || endpoint.is_mutual() {
+        for_http2(&mut head, endpoint.addr);
+        Wire::Http2
     } else {
-        let mut request = request;
-        if let Ok(host) = HeaderValue::try_from(authority) {
-            request.headers_mut().insert(http::header::HOST, host);
-        }
-        (for_http1(request, endpoint.addr), Wire::Http1)
+        for_http1(&mut head, endpoint.addr);
+        Wire::Http1
     };
+    let mut request = Dispatch::new(head, body);
     let limits = cluster.set().limits.clone();
-    let answer = endpoint.send(cluster.dialer(), request, wire, &limits).await;
+    let answer = endpoint.send(cluster.dialer(), &mut request, wire, &limits).await;
     let answer = answer.map_err(|e| format!("{}: {}", e.reason.sentence(), e.detail))?;
     judged(answer.response, grpc).await
 }
