@@ -4,6 +4,7 @@
 //! what they make waits in an [`Output`] until whoever owns the socket takes it. It holds no socket, clock or task; what it
 //! takes from a peer is bounded by [`limits`].
 
+mod chunks;
 mod code;
 mod connection;
 mod frame;
@@ -15,6 +16,7 @@ mod settings;
 mod stream;
 mod window;
 
+pub use chunks::Chunks;
 pub use code::Code;
 pub use connection::{Broken, Connection, Event, Role, Windows};
 pub use output::Output;

@@ -81,13 +81,13 @@ pub struct Cluster {
 impl Cluster {
     /// The endpoints as of now.
     pub fn set(&self) -> arc_swap::Guard<Arc<EndpointSet>> {
-        if let Some(handle) = &self.handle {
-            let view = handle.view();
-            if self.set.load().generation != view.generation {
-                drop(view);
-                self.refresh(handle);
-            }
+        let set = self.set.load();
+        let Some(handle) = &self.handle else { return set };
+        if set.generation == handle.view().generation {
+            return set;
         }
+        drop(set);
+        self.refresh(handle);
         self.set.load()
     }
 

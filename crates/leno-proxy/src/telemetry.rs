@@ -144,11 +144,7 @@ impl Telemetry {
             return;
         }
         let plan = self.inner.plan.load();
-        if !plan.request_headers.is_empty() || !plan.response_headers.is_empty() {
-            let mut captured = Captured::default();
-            captured.take(Message::Request, headers, &plan.request_headers);
-            record.headers = Some(Box::new(captured));
-        }
+        Captured::take(&mut record.headers, Message::Request, headers, &plan.request_headers);
         if let Some(tracing) = &plan.side(record.direction).tracing {
             let draw = rand::random::<f64>() * 100.0;
             record.span = Some(Box::new(span::begin(tracing, headers, draw)));
@@ -157,8 +153,8 @@ impl Telemetry {
 
     /// Notes the answer's headers that are asked for.
     pub fn answered(&self, record: &mut RequestRecord, headers: &HeaderMap) {
-        if let Some(captured) = &mut record.headers {
-            captured.take(Message::Response, headers, &self.inner.plan.load().response_headers);
+        if self.bits().has(Bits::HEADERS) {
+            Captured::take(&mut record.headers, Message::Response, headers, &self.inner.plan.load().response_headers);
         }
     }
 

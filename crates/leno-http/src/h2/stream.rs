@@ -3,9 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use bytes::Bytes;
 use http::HeaderMap;
 
+use super::chunks::Chunks;
 use super::limits;
 use super::window::{Credit, Window};
 
@@ -44,7 +44,7 @@ pub(super) struct Stream {
     pub(super) bodiless: bool,
     pub(super) interim: u8,
     pub(super) window: Window,
-    pub(super) queue: VecDeque<Bytes>,
+    pub(super) queue: Chunks,
     pub(super) queued: usize,
     pub(super) after: After,
     /// It stands in the ring of those that can send.
@@ -62,7 +62,7 @@ impl Stream {
             bodiless: false,
             interim: 0,
             window,
-            queue: VecDeque::new(),
+            queue: Chunks::default(),
             queued: 0,
             after: After::Open,
             in_ring: false,

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use leno_http::h1::BadBody;
 
+use super::exchange::Exchange;
+use super::upstream::Bound;
 use super::{h1, h2};
 
 /// A request as the pipeline sees it.
@@ -27,6 +29,8 @@ enum Kind {
     Whole(Option<Bytes>),
     Http1(h1::Incoming),
     Http2(h2::Incoming),
+    Answer(Bound),
+    Observed(Box<Exchange>),
     Boxed(Boxed),
 }
 
@@ -56,6 +60,18 @@ impl Body {
         Self(Kind::Http2(incoming))
     }
 
+    /// An endpoint's answer, bound to its connection.
+    #[must_use]
+    pub const fn answer(bound: Bound) -> Self {
+        Self(Kind::Answer(bound))
+    }
+
+    /// An answer on its way to the client; the exchange ends with it.
+    #[must_use]
+    pub const fn observed(exchange: Box<Exchange>) -> Self {
+        Self(Kind::Observed(exchange))
+    }
+
     /// Any other source of frames.
     pub fn from_source<B>(source: B) -> Self
     where
@@ -78,6 +94,8 @@ impl HttpBody for Body {
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             Kind::Http1(incoming) => incoming.poll_frame(cx),
             Kind::Http2(incoming) => incoming.poll_frame(cx),
+            Kind::Answer(bound) => bound.poll_frame(cx),
+            Kind::Observed(exchange) => exchange.poll_frame(cx),
             Kind::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -88,6 +106,8 @@ impl HttpBody for Body {
             Kind::Whole(bytes) => bytes.is_none(),
             Kind::Http1(incoming) => incoming.is_end_stream(),
             Kind::Http2(incoming) => incoming.is_end_stream(),
+            Kind::Answer(bound) => bound.is_end_stream(),
+            Kind::Observed(exchange) => exchange.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -98,6 +118,8 @@ impl HttpBody for Body {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
             Kind::Http1(incoming) => incoming.size_hint(),
             Kind::Http2(incoming) => incoming.size_hint(),
+            Kind::Answer(bound) => bound.size_hint(),
+            Kind::Observed(exchange) => exchange.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
         }
     }
@@ -109,6 +131,8 @@ impl fmt::Debug for Body {
             Kind::Empty => "Body(empty)",
             Kind::Whole(_) => "Body(whole)",
             Kind::Http1(_) | Kind::Http2(_) => "Body(wire)",
+            Kind::Answer(_) => "Body(answer)",
+            Kind::Observed(_) => "Body(observed)",
             Kind::Boxed(_) => "Body(source)",
         })
     }

@@ -1,7 +1,7 @@
 //! What accompanies one request: its record, its clock, and the promise that its outcome is reported exactly once.
 
 use std::pin::Pin;
-
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use super::heads;
 use super::replay;
 use crate::cluster::Permit;
 use crate::cluster::endpoint::Busy;
+use crate::tcp::splice::Meter;
 use crate::telemetry::{Headers, ReqProtocol, RequestRecord, Telemetry};
 
 /// One request from its head to the end of its answer.
@@ -31,21 +32,15 @@ pub struct Exchange {
     telemetry: Telemetry,
     started: Instant,
     request: Option<replay::Meter>,
-    request_bytes: AtomicU64,
-    response_bytes: AtomicU64,
+    response_bytes: u64,
+    tunnel: Option<Arc<Passed>>,
     finished: bool,
     quiet: bool,
-    held: Vec<Held>,
+    permit: Option<Permit>,
+    busy: Option<Busy>,
+    answer: Option<Answering>,
     /// Makes a drain wait for it.
     _active: Active,
-}
-
-/// What an exchange holds until its end.
-#[derive(Debug)]
-#[expect(dead_code, reason = "held for what their drop does")]
-enum Held {
-    Permit(Permit),
-    Busy(Busy),
 }
 
 impl Exchange {
@@ -58,11 +53,13 @@ impl Exchange {
             telemetry,
             started: Instant::now(),
             request: None,
-            request_bytes: AtomicU64::new(0),
-            response_bytes: AtomicU64::new(0),
+            response_bytes: 0,
+            tunnel: None,
             finished: false,
             quiet: false,
-            held: Vec::new(),
+            permit: None,
+            busy: None,
+            answer: None,
             _active: active,
         })
     }
@@ -85,12 +82,12 @@ impl Exchange {
 
     /// Keeps a place in a cluster until the end.
     pub fn hold(&mut self, permit: Permit) {
-        self.held.push(Held::Permit(permit));
+        self.permit = Some(permit);
     }
 
     /// Keeps an endpoint counted as busy until the end.
     pub fn hold_busy(&mut self, busy: Busy) {
-        self.held.push(Held::Busy(busy));
+        self.busy = Some(busy);
     }
 
     /// Notes the request's headers, if somebody watches them.
@@ -119,14 +116,9 @@ impl Exchange {
         self.record.protocol == ReqProtocol::Grpc
     }
 
-    /// Counts bytes of a tunnel.
-    pub fn add_request_bytes(&self, bytes: u64) {
-        self.request_bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Counts bytes to the client.
-    pub fn add_response_bytes(&self, bytes: u64) {
-        self.response_bytes.fetch_add(bytes, Ordering::Relaxed);
+    /// Where the bytes of a tunnel are counted.
+    pub fn tunnel(&mut self) -> Arc<Passed> {
+        Arc::clone(self.tunnel.get_or_insert_default())
     }
 
     /// Reports the outcome, the first time it is called.
@@ -137,8 +129,9 @@ impl Exchange {
         self.finished = true;
         let (received, messages) = self.request.take().map_or((0, 0), |m| (m.bytes(), m.messages()));
         self.record.request_messages = messages;
-        self.record.request_bytes = received + self.request_bytes.load(Ordering::Relaxed);
-        self.record.response_bytes = self.response_bytes.load(Ordering::Relaxed);
+        let tunnel = self.tunnel.as_ref().map_or((0, 0), |passed| passed.both());
+        self.record.request_bytes = received + tunnel.0;
+        self.record.response_bytes = self.response_bytes + tunnel.1;
         let now = Instant::now();
         self.record.duration = now.saturating_duration_since(self.started);
         // What went wrong before the answer stays the reason when the answer itself arrives whole.
@@ -175,7 +168,60 @@ impl Exchange {
             return Response::from_parts(parts, body);
         }
         let messages = self.is_grpc().then(Messages::default);
-        Response::from_parts(parts, Body::from_source(Observed { inner: body, exchange: self, timer: None, messages }))
+        self.answer = Some(Answering { body, timer: None, messages });
+        Response::from_parts(parts, Body::observed(self))
+    }
+
+    /// The next frame of the answer, noted as it passes.
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(answer) = &mut self.answer else { return Poll::Ready(None) };
+        let Poll::Ready(next) = Pin::new(&mut answer.body).poll_frame(cx) else {
+            if let Some(deadline) = self.deadline {
+                let timer = answer.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+                if timer.as_mut().poll(cx).is_ready() {
+                    self.finish(Reason::Timeout);
+                    return Poll::Ready(Some(Err(BodyError::Timeout)));
+                }
+            }
+            return Poll::Pending;
+        };
+        match &next {
+            None => self.finish(Reason::Answered),
+            Some(Ok(frame)) => {
+                let last = answer.body.is_end_stream();
+                self.note(frame);
+                if last {
+                    self.finish(Reason::Answered);
+                }
+            }
+            Some(Err(error)) => {
+                self.say(&error.to_string());
+                self.finish(Reason::UpstreamAborted);
+            }
+        }
+        Poll::Ready(next)
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.answer.as_ref().is_none_or(|answer| answer.body.is_end_stream())
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.answer.as_ref().map_or_else(|| SizeHint::with_exact(0), |answer| answer.body.size_hint())
+    }
+
+    fn note(&mut self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            self.response_bytes += data.len() as u64;
+            if let Some(messages) = self.answer.as_mut().and_then(|a| a.messages.as_mut()) {
+                messages.pass(data);
+                self.record.response_messages = messages.count;
+            }
+        } else if let Some(trailers) = frame.trailers_ref()
+            && self.is_grpc()
+        {
+            self.record.grpc_status = heads::grpc_status(trailers);
+        }
     }
 }
 
@@ -186,74 +232,36 @@ impl Drop for Exchange {
     }
 }
 
+/// Bytes of a tunnel so far.
+#[derive(Debug, Default)]
+pub struct Passed {
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Passed {
+    fn both(&self) -> (u64, u64) {
+        (self.received.load(Ordering::Relaxed), self.sent.load(Ordering::Relaxed))
+    }
+}
+
+impl Meter for Passed {
+    fn received(&self, bytes: u64) {
+        self.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn sent(&self, bytes: u64) {
+        self.sent.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
 /// An answer's body on its way to the client.
-struct Observed {
-    inner: Body,
-    exchange: Box<Exchange>,
+#[derive(Debug)]
+struct Answering {
+    body: Body,
     /// Made once the body is waited for: most are here with their heads.
     timer: Option<Pin<Box<Sleep>>>,
     messages: Option<Messages>,
-}
-
-impl HttpBody for Observed {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = &mut *self;
-        let Poll::Ready(next) = Pin::new(&mut this.inner).poll_frame(cx) else {
-            if let Some(deadline) = this.exchange.deadline
-                && this
-                    .timer
-                    .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)))
-                    .as_mut()
-                    .poll(cx)
-                    .is_ready()
-            {
-                this.exchange.finish(Reason::Timeout);
-                return Poll::Ready(Some(Err(BodyError::Timeout)));
-            }
-            return Poll::Pending;
-        };
-        match &next {
-            None => this.exchange.finish(Reason::Answered),
-            Some(Ok(frame)) => {
-                this.note(frame);
-                if this.inner.is_end_stream() {
-                    this.exchange.finish(Reason::Answered);
-                }
-            }
-            Some(Err(error)) => {
-                this.exchange.say(&error.to_string());
-                this.exchange.finish(Reason::UpstreamAborted);
-            }
-        }
-        Poll::Ready(next)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-impl Observed {
-    fn note(&mut self, frame: &Frame<Bytes>) {
-        if let Some(data) = frame.data_ref() {
-            self.exchange.add_response_bytes(data.len() as u64);
-            if let Some(messages) = &mut self.messages {
-                messages.pass(data);
-                self.exchange.record.response_messages = messages.count;
-            }
-        } else if let Some(trailers) = frame.trailers_ref()
-            && self.exchange.is_grpc()
-        {
-            self.exchange.record.grpc_status = heads::grpc_status(trailers);
-        }
-    }
 }
 
 /// Counts gRPC messages (a flag byte, a length of four bytes, the message) in a stream of bytes.

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::body::Head;
 use super::exchange::Exchange;
 use super::h1::Upgrade;
-use crate::tcp::splice::{Io, Meter, splice};
+use crate::tcp::splice::{Io, splice};
 
 /// One side of a connection, once HTTP has left it.
 pub struct Tunnel(Side);
@@ -54,23 +54,12 @@ impl Tunnel {
                 exchange.finish(Reason::UpstreamAborted);
                 return;
             };
-            let ended = splice(&mut client, &mut server, IDLE, &Count(&exchange)).await;
+            let passed = exchange.tunnel();
+            let ended = splice(&mut client, &mut server, IDLE, &*passed).await;
             exchange.say(&ended.detail);
             let reason = if ended.reason == Reason::Closed { Reason::Answered } else { ended.reason };
             exchange.finish(reason);
         });
-    }
-}
-
-struct Count<'e>(&'e Exchange);
-
-impl Meter for Count<'_> {
-    fn received(&self, bytes: u64) {
-        self.0.add_request_bytes(bytes);
-    }
-
-    fn sent(&self, bytes: u64) {
-        self.0.add_response_bytes(bytes);
     }
 }
 

@@ -1,14 +1,13 @@
 //! Requests as an endpoint wants them, and answers bound to the connection that carries them.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{Entry, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Uri, Version};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 
 use super::body::{Body, BodyError, Head, Response};
 use super::h1::Http1;
@@ -106,7 +105,7 @@ impl Answer {
             source.ended();
             Body::empty()
         } else {
-            Body::from_source(Bound(Some(source)))
+            Body::answer(Bound(Some(source)))
         };
         Self { response: response.map(|()| body), tunnel: None, local }
     }
@@ -145,14 +144,11 @@ impl Source {
     }
 }
 
-/// A response's body; `None` after its end.
-struct Bound(Option<Source>);
+/// A response's body, bound to the connection that it comes by; `None` after its end.
+pub struct Bound(Option<Source>);
 
-impl HttpBody for Bound {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+impl Bound {
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(source) = &mut self.0 else { return Poll::Ready(None) };
         let polled = source.poll_frame(cx);
         let ended = match &polled {
@@ -166,11 +162,11 @@ impl HttpBody for Bound {
         polled
     }
 
-    fn is_end_stream(&self) -> bool {
+    pub(super) fn is_end_stream(&self) -> bool {
         self.0.as_ref().is_none_or(Source::is_end_stream)
     }
 
-    fn size_hint(&self) -> SizeHint {
+    pub(super) fn size_hint(&self) -> SizeHint {
         match &self.0 {
             None => SizeHint::with_exact(0),
             Some(Source::Http1(lease)) => lease.connection().size_hint(),

@@ -192,11 +192,17 @@ pub struct Captured {
 }
 
 impl Captured {
-    /// Keeps those of `headers` that are wanted.
-    pub(super) fn take(&mut self, of: Message, headers: &HeaderMap, wanted: &[(HeaderName, Arc<str>)]) {
-        let list = if of == Message::Request { &mut self.request } else { &mut self.response };
+    /// Keeps those of `headers` that are wanted, if there are any.
+    pub(super) fn take(
+        kept: &mut Option<Box<Self>>,
+        of: Message,
+        headers: &HeaderMap,
+        wanted: &[(HeaderName, Arc<str>)],
+    ) {
         for (name, text) in wanted {
             if let Some(value) = headers.get(name).and_then(|v| v.to_str().ok()) {
+                let kept = kept.get_or_insert_default();
+                let list = if of == Message::Request { &mut kept.request } else { &mut kept.response };
                 list.push((Arc::clone(text), value.to_owned()));
             }
         }

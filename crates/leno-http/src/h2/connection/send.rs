@@ -47,9 +47,7 @@ impl Connection {
         }
         if let Some(open) = self.streams.get_mut(&stream) {
             open.queued += data.len();
-            if !data.is_empty() {
-                open.queue.push_back(data);
-            }
+            open.queue.push(data);
             if end {
                 open.after = After::End;
             }
@@ -220,11 +218,7 @@ struct Sent {
 
 /// Writes one frame of data of at most `most` bytes.
 fn data(stream: &mut Stream, id: u32, most: usize, out: &mut Output) -> Sent {
-    let Some(front) = stream.queue.front_mut() else { return Sent { sent: 0, end: false, room: false } };
-    let payload = if front.len() > most { front.split_to(most) } else { std::mem::take(front) };
-    if front.is_empty() {
-        stream.queue.pop_front();
-    }
+    let payload = stream.queue.pop(most).unwrap_or_default();
     let sent = payload.len();
     stream.queued -= sent;
     stream.window.take(sent);

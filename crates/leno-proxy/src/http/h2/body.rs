@@ -16,23 +16,27 @@ pub struct Incoming {
     stream: u32,
     /// It is an answer's: without it the stream is of no use.
     answer: bool,
+    /// Its end was taken.
+    done: bool,
 }
 
 impl Incoming {
     pub(super) const fn request(core: Arc<Core>, stream: u32) -> Self {
-        Self { core, stream, answer: false }
+        Self { core, stream, answer: false, done: false }
     }
 
     pub(super) const fn answer(core: Arc<Core>, stream: u32) -> Self {
-        Self { core, stream, answer: true }
+        Self { core, stream, answer: true, done: false }
     }
 
-    pub(in crate::http) fn poll_frame(&self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.core.poll_frame(self.stream, cx)
+    pub(in crate::http) fn poll_frame(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let (polled, done) = self.core.poll_frame(self.stream, cx);
+        self.done = done;
+        polled
     }
 
     pub(in crate::http) fn is_end_stream(&self) -> bool {
-        self.core.is_end_stream(self.stream)
+        self.done || self.core.is_end_stream(self.stream)
     }
 
     pub(in crate::http) fn size_hint(&self) -> SizeHint {

@@ -3,7 +3,6 @@
 //! Everything is done under one short lock that is never held while somebody else is called or woken. Whoever adds something
 //! that must be sent wakes the connection's task, once; while that task is at work it looks again anyway.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
@@ -11,7 +10,7 @@ use bytes::Bytes;
 use http::header::EXPECT;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
-use leno_http::h2::{ByStream, Code, Connection, Event, Role, Windows};
+use leno_http::h2::{ByStream, Chunks, Code, Connection, Event, Role, Windows};
 
 use super::Failure;
 use crate::cluster::lock;
@@ -36,7 +35,7 @@ pub(super) struct State {
 /// A stream as its users see it. It is kept until all have let go of it.
 struct Slot {
     head: Option<Response<()>>,
-    data: VecDeque<Bytes>,
+    data: Chunks,
     trailers: Option<HeaderMap>,
     /// Bytes still to come, where the head said how many.
     left: Option<u64>,
@@ -51,6 +50,9 @@ struct Slot {
     writer: Option<Waker>,
     holders: u8,
 }
+
+/// What asking for a part of a body comes to.
+type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 /// Who is to be woken once the lock is free.
 pub(super) type Wakers = Vec<Waker>;
@@ -147,37 +149,17 @@ impl Core {
         Poll::Pending
     }
 
-    /// The next part of a body.
-    pub(super) fn poll_frame(&self, stream: u32, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    /// The next part of a body, and whether it is the last.
+    pub(super) fn poll_frame(&self, stream: u32, cx: &Context<'_>) -> (Polled, bool) {
         self.change(|state| {
-            let Some(slot) = state.slots.get_mut(&stream) else { return Poll::Ready(None) };
-            if let Some(data) = slot.data.pop_front() {
-                if let Some(left) = &mut slot.left {
-                    *left = left.saturating_sub(data.len() as u64);
-                }
-                state.conn.consumed(stream, data.len());
-                return Poll::Ready(Some(Ok(Frame::data(data))));
-            }
-            if let Some(trailers) = slot.trailers.take() {
-                return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
-            }
-            if slot.ended {
-                return Poll::Ready(None);
-            }
-            if let Some(failure) = &slot.failure {
-                return Poll::Ready(Some(Err(BodyError::Http2(failure.clone()))));
-            }
-            slot.reader = Some(cx.waker().clone());
-            if std::mem::take(&mut slot.expects) {
-                state.conn.respond(stream, StatusCode::CONTINUE, &HeaderMap::new(), false);
-            }
-            Poll::Pending
+            let polled = state.poll_frame(stream, cx);
+            (polled, state.slots.get(&stream).is_none_or(Slot::is_done))
         })
     }
 
     pub(super) fn is_end_stream(&self, stream: u32) -> bool {
         let state = self.lock();
-        state.slots.get(&stream).is_none_or(|s| s.ended && s.data.is_empty() && s.trailers.is_none())
+        state.slots.get(&stream).is_none_or(Slot::is_done)
     }
 
     pub(super) fn size_hint(&self, stream: u32) -> SizeHint {
@@ -190,7 +172,7 @@ impl Core {
         let slot = self.change(|state| {
             let slot = state.slots.get_mut(&stream)?;
             slot.unwanted = true;
-            state.conn.discarded(std::mem::take(&mut slot.data).iter().map(Bytes::len).sum());
+            state.conn.discarded(slot.data.clear());
             if answer {
                 // Nothing happens where it has ended.
                 state.conn.reset(stream, Code::CANCEL);
@@ -208,6 +190,32 @@ impl Core {
 }
 
 impl State {
+    /// The next part of a body.
+    fn poll_frame(&mut self, stream: u32, cx: &Context<'_>) -> Polled {
+        let Some(slot) = self.slots.get_mut(&stream) else { return Poll::Ready(None) };
+        if let Some(data) = slot.data.pop(usize::MAX) {
+            if let Some(left) = &mut slot.left {
+                *left = left.saturating_sub(data.len() as u64);
+            }
+            self.conn.consumed(stream, data.len());
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        if let Some(trailers) = slot.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        if slot.ended {
+            return Poll::Ready(None);
+        }
+        if let Some(failure) = &slot.failure {
+            return Poll::Ready(Some(Err(BodyError::Http2(failure.clone()))));
+        }
+        slot.reader = Some(cx.waker().clone());
+        if std::mem::take(&mut slot.expects) {
+            self.conn.respond(stream, StatusCode::CONTINUE, &HeaderMap::new(), false);
+        }
+        Poll::Pending
+    }
+
     /// A new stream with so many users.
     pub(super) fn add(&mut self, stream: u32, holders: u8) {
         self.slots.insert(stream, Slot::new(holders));
@@ -264,9 +272,7 @@ impl State {
             }
             Event::Data { stream, data, end } => match self.slots.get_mut(&stream).filter(|s| !s.unwanted) {
                 Some(slot) => {
-                    if !data.is_empty() {
-                        slot.data.push_back(data);
-                    }
+                    slot.data.push(data);
                     slot.ended = end;
                     wakers.extend(slot.reader.take());
                 }
@@ -310,7 +316,7 @@ impl Slot {
     const fn new(holders: u8) -> Self {
         Self {
             head: None,
-            data: VecDeque::new(),
+            data: Chunks::NONE,
             trailers: None,
             left: None,
             ended: false,
@@ -321,6 +327,11 @@ impl Slot {
             writer: None,
             holders,
         }
+    }
+
+    /// Whether all of it was taken.
+    fn is_done(&self) -> bool {
+        self.ended && self.data.is_empty() && self.trailers.is_none()
     }
 
     fn fail(&mut self, why: &Failure, wakers: &mut Wakers) {

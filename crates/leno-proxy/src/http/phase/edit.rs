@@ -42,6 +42,15 @@ pub fn request(chosen: &mut Chosen, exchange: &mut Exchange, request: &mut Head,
     Ok(())
 }
 
+/// A number as text; the small ones, which are most, are there already.
+fn number(n: u128) -> HeaderValue {
+    const SMALL: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+    match usize::try_from(n).ok().and_then(|n| SMALL.get(n)) {
+        Some(text) => HeaderValue::from_static(text),
+        None => HeaderValue::from(u64::try_from(n).unwrap_or(u64::MAX)),
+    }
+}
+
 fn rewrite_target(chosen: &Chosen, rewrite: &Rewrite, request: &mut Head) -> Option<()> {
     let mut parts = std::mem::take(&mut request.uri).into_parts();
     if rewrite.uri.is_some() || rewrite.path.is_some() || rewrite.uri_regex.is_some() {
@@ -63,8 +72,7 @@ pub fn response(chosen: &Chosen, head: &Head, exchange: &Exchange, response: &mu
     let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
     heads::strip_hop_by_hop(response.headers_mut(), switching);
     if let Some(took) = exchange.record.upstream_time {
-        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        response.headers_mut().insert(SERVICE_TIME, HeaderValue::from(millis));
+        response.headers_mut().insert(SERVICE_TIME, number(took.as_millis()));
     }
     if let Some(cookie) = &chosen.set_cookie {
         response.headers_mut().append(SET_COOKIE, cookie.clone());

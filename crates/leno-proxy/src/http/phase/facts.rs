@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::HeaderName;
 use http::{HeaderValue, Version};
 use leno_core::names::header;
@@ -68,17 +69,19 @@ pub fn read(exchange: &mut Exchange, request: &mut Head, downstream: &Downstream
 /// A random UUID (version 4).
 fn new_id() -> HeaderValue {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut random: u128 = rand::random();
-    random = (random & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let mut random: [u8; 16] = rand::random();
+    random[6] = random[6] & 0x0f | 0x40;
+    random[8] = random[8] & 0x3f | 0x80;
     let mut text = [b'-'; 36];
-    let mut digit = 128;
-    for (place, byte) in text.iter_mut().enumerate() {
-        if !matches!(place, 8 | 13 | 18 | 23) {
-            digit -= 4;
-            *byte = HEX[usize::try_from((random >> digit) & 0xf).unwrap_or(0)];
-        }
+    for (byte, place) in random.into_iter().zip(PLACES) {
+        text[place] = HEX[usize::from(byte >> 4)];
+        text[place + 1] = HEX[usize::from(byte & 0xf)];
     }
-    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+    // Records and retries share it, so it owns its bytes in one piece.
+    HeaderValue::from_maybe_shared(Bytes::from_owner(text)).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
 }
+
+/// Where each byte of a UUID stands in its text.
+const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
 
 const REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);

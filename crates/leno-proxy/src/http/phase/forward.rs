@@ -79,7 +79,7 @@ pub async fn to_service(
             Step::Accept(forwarded) => return Ok(forwarded),
             Step::Again(wait) => {
                 if !wait.is_zero() {
-                    Box::pin(pause(wait, exchange)).await?;
+                    Box::pin(pause(wait, exchange.deadline)).await?;
                 }
                 now = Instant::now();
             }
@@ -131,7 +131,7 @@ impl Tries<'_> {
             exchange.record.source = self.from.path.me(true);
         }
         let busy = endpoint.busy();
-        let outcome = self.send(&endpoint, exchange, now).await;
+        let outcome = self.send(&endpoint, exchange.record.attempts, exchange.deadline, now).await;
         let ended = Instant::now();
         let took = ended.saturating_duration_since(now);
         self.note(&endpoint, &outcome, took, ended);
@@ -156,8 +156,13 @@ impl Tries<'_> {
         }
     }
 
-    async fn send(&mut self, endpoint: &Arc<Endpoint>, exchange: &Exchange, now: Instant) -> Result<Answer, SendError> {
-        let attempt = exchange.record.attempts;
+    async fn send(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        attempt: u32,
+        deadline: Option<Instant>,
+        now: Instant,
+    ) -> Result<Answer, SendError> {
         let head = &mut self.request.head;
         head.version = self.version;
         if !self.named {
@@ -170,7 +175,7 @@ impl Tries<'_> {
         let limits = self.cluster.set().limits.clone();
         let sending = endpoint.send(self.cluster.dialer(), self.request, wire, &limits);
         let each = self.chosen.rule().and_then(HttpRoute::time_of_try);
-        let limit = retry::try_limit(exchange.deadline.map(|d| d.saturating_duration_since(now)), each);
+        let limit = retry::try_limit(deadline.map(|d| d.saturating_duration_since(now)), each);
         let Some((limit, reason)) = limit else { return sending.await };
         tokio::time::timeout_at(now + limit, sending)
             .await
@@ -366,8 +371,8 @@ fn timed_out(reason: Reason, limit: Duration, addr: SocketAddr) -> SendError {
     SendError { reason, kind, bytes_left: true, stale: false, detail }
 }
 
-async fn pause(wait: Duration, exchange: &Exchange) -> Result<(), Reply> {
-    match left(exchange.deadline) {
+async fn pause(wait: Duration, deadline: Option<Instant>) -> Result<(), Reply> {
+    match left(deadline) {
         Some(limit) if limit <= wait => {
             tokio::time::sleep(limit).await;
             Err(Reply::new(Reason::Timeout, "while waiting to retry"))
