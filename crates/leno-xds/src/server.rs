@@ -26,7 +26,7 @@ pub const MAX_NAME: usize = 512;
 const MAX_IN_FLIGHT: usize = 4096;
 /// Size after which a response is cut and the rest goes into the next one. The gRPC library keeps a stream's last large
 /// buffer for as long as the stream lives, so this bounds what every proxy's stream holds.
-const RESPONSE_BYTES: usize = 32 << 10;
+const RESPONSE_BYTES: usize = 16 << 10;
 
 /// State of one proxy's stream.
 #[derive(Debug, Default)]
@@ -109,7 +109,7 @@ impl DeltaSession {
             let has = req.initial_resource_versions.get(name).and_then(|v| v.parse().ok());
             // All sessions hold one copy of a name.
             let key = snapshot.share_key(kind, name);
-            state.subscribed.insert(key.clone(), Subscription::new(has.map_or(Sent::Nothing, Sent::Version)));
+            state.subscribed.insert(key.clone(), Subscription::new(has));
             wanted.push(key);
         }
         Ok(Handled { responses: self.respond(kind, wanted, snapshot), settled })
@@ -185,10 +185,9 @@ impl DeltaSession {
     pub fn lives_by(&self, name: &ResourceName, snapshot: &Snapshot) -> Option<bool> {
         let state = &self.kinds[name.kind.index()];
         let subscription = state.subscribed.get(&name.key)?;
-        let newest = match (snapshot.get(name), subscription.sent) {
-            (Some(now), Sent::Version(v)) => v == now.version,
-            (None, Sent::Absent) => true,
-            _ => false,
+        let newest = match snapshot.get(name) {
+            Some(now) => subscription.has(now.version),
+            None => subscription.sent == Sent::Absent,
         };
         Some(newest && subscription.unanswered == 0 && !state.refused.contains_key(&name.key))
     }
@@ -200,15 +199,15 @@ impl DeltaSession {
         let mut draft = Draft::default();
         for key in keys {
             let Some(subscription) = state.subscribed.get_mut(&key) else { continue };
-            match (snapshot.get_key(kind, &key), subscription.sent) {
-                (Some(now), Sent::Version(v)) if v == now.version => continue,
-                (None, Sent::Absent) => continue,
-                (Some(now), _) => {
-                    subscription.send(Sent::Version(now.version));
+            match snapshot.get_key(kind, &key) {
+                Some(now) if subscription.has(now.version) => continue,
+                None if subscription.sent == Sent::Absent => continue,
+                Some(now) => {
+                    subscription.send(Sent::Present, now.version);
                     draft.add(kind, &key, now);
                 }
-                (None, _) => {
-                    subscription.send(Sent::Absent);
+                None => {
+                    subscription.send(Sent::Absent, Version(0));
                     draft.remove(&key);
                 }
             }
@@ -232,30 +231,39 @@ struct KindState {
     refused: BTreeMap<Arc<str>, String>,
 }
 
+/// There are as many as all proxies have subscriptions: 16 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Subscription {
-    sent: Sent,
+    /// Of what was sent, where that is [`Sent::Present`].
+    version: Version,
     /// Responses with this resource that the proxy has not answered yet.
     unanswered: u32,
+    sent: Sent,
 }
 
 impl Subscription {
-    const fn new(sent: Sent) -> Self {
-        Self { sent, unanswered: 0 }
+    /// `has`: the version that the proxy brings along.
+    fn new(has: Option<Version>) -> Self {
+        let sent = if has.is_some() { Sent::Present } else { Sent::Nothing };
+        Self { version: has.unwrap_or(Version(0)), unanswered: 0, sent }
     }
 
-    const fn send(&mut self, sent: Sent) {
-        self.sent = sent;
+    fn has(&self, version: Version) -> bool {
+        self.sent == Sent::Present && self.version == version
+    }
+
+    const fn send(&mut self, sent: Sent, version: Version) {
+        (self.sent, self.version) = (sent, version);
         self.unanswered += 1;
     }
 }
 
 /// The newest state of a resource that the proxy was told, on this stream or (by its own word) on an earlier one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
     Nothing,
     Absent,
-    Version(Version),
+    Present,
 }
 
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leno_kit::memory::release_freed;
+use leno_kit::memory::{release_code, release_freed};
 use leno_kit::process::resident_bytes;
 
 /// Between looks.
@@ -18,9 +18,17 @@ pub(super) async fn keep() {
         least = least.min(now);
         if now > least + GROWTH {
             // It waits for the allocator's locks, so it must not hold a worker.
-            let _ = tokio::task::spawn_blocking(release_freed).await;
+            let _ = tokio::task::spawn_blocking(release).await;
             least = resident_bytes();
         }
         tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// What was freed, and the code that only the burst needed.
+fn release() {
+    release_freed();
+    if let Err(error) = release_code() {
+        tracing::debug!(%error, "pages of code are kept");
     }
 }
