@@ -16,21 +16,27 @@ use super::source::Source;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two changes that are looked at one by one: each is alone.
 const PAUSE: Duration = Duration::from_millis(200);
-/// For how long the control plane is watched at rest.
+/// For how long the control plane is watched at rest, at most so many times.
 const REST: Duration = Duration::from_secs(5);
+const LOOKS: usize = 9;
+/// Cores below which it counts as at rest.
+const CALM: f64 = 0.006;
 
-/// Cores that the control plane takes while nothing changes. Waits for its first writes to be over: objects' status.
+/// Cores that the control plane takes while nothing changes. The leader writes in how many proxies each object lives, object by
+/// object and each at most once in 10 seconds: that is over when it has been at rest for longer.
 pub(crate) async fn at_rest(plane: &Plane) -> anyhow::Result<f64> {
-    let mut cores = f64::INFINITY;
-    for _ in 0..6 {
-        let (start, cpu, before) = (Instant::now(), plane.cpu()?, cores);
+    let (mut calm, mut least) = (0, f64::INFINITY);
+    for _ in 0..LOOKS {
+        let (start, cpu) = (Instant::now(), plane.cpu()?);
         tokio::time::sleep(REST).await;
-        cores = plane.cpu()?.saturating_sub(cpu).as_secs_f64() / start.elapsed().as_secs_f64();
-        if cores < 0.005 || (cores - before).abs() < 0.1 * cores {
+        let cores = plane.cpu()?.saturating_sub(cpu).as_secs_f64() / start.elapsed().as_secs_f64();
+        calm = if cores < CALM { calm + 1 } else { 0 };
+        least = least.min(cores);
+        if calm == 3 {
             break;
         }
     }
-    Ok(cores)
+    Ok(least)
 }
 
 /// A kind of change, one after the other.
