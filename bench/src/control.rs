@@ -124,6 +124,7 @@ async fn one(
     tokio::time::sleep(SETTLE).await;
     let (rss_alone, _) = plane.memory()?;
     let (mut fleet, sync) = Fleet::start(plan, source, plane.xds).await?;
+    tokio::time::sleep(STATUS).await;
     let rest = at_rest(&plane).await?;
     let (rss_synced, _) = plane.memory()?;
     let at = (&**source, &plane);
@@ -166,6 +167,8 @@ async fn one(
 const CHANGES: usize = 40;
 /// For memory that only the start needed to be given back.
 const SETTLE: Duration = Duration::from_secs(3);
+/// For the leader to begin to write that proxies have come: an object is written at most once in so long.
+const STATUS: Duration = Duration::from_secs(10);
 /// Changes a second under churn.
 const RATE: u32 = 50;
 /// Subscriptions of all proxies together that fit into this process: each holds some 300 bytes on the proxies' side.

@@ -16,27 +16,25 @@ use super::source::Source;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two changes that are looked at one by one: each is alone.
 const PAUSE: Duration = Duration::from_millis(200);
-/// For how long the control plane is watched at rest, at most so many times.
-const REST: Duration = Duration::from_secs(5);
-const LOOKS: usize = 9;
-/// Cores below which it counts as at rest.
-const CALM: f64 = 0.006;
+/// For how long the control plane is watched at rest, at most so many times. Proxies send a ping in 10 s, and those that came
+/// together send it together.
+const REST: Duration = Duration::from_secs(10);
+const LOOKS: usize = 6;
 
-/// Cores that the control plane takes while nothing changes. The leader writes in how many proxies each object lives, object by
-/// object and each at most once in 10 seconds: that is over when it has been at rest for longer.
+/// Cores that the control plane takes while nothing changes: mostly answers to the proxies' pings. The leader first writes in how
+/// many proxies each object lives; it is over when two looks agree.
 pub(crate) async fn at_rest(plane: &Plane) -> anyhow::Result<f64> {
-    let (mut calm, mut least) = (0, f64::INFINITY);
+    let mut before = f64::INFINITY;
     for _ in 0..LOOKS {
         let (start, cpu) = (Instant::now(), plane.cpu()?);
         tokio::time::sleep(REST).await;
         let cores = plane.cpu()?.saturating_sub(cpu).as_secs_f64() / start.elapsed().as_secs_f64();
-        calm = if cores < CALM { calm + 1 } else { 0 };
-        least = least.min(cores);
-        if calm == 3 {
-            break;
+        if (cores - before).abs() < 0.002 + 0.1 * cores {
+            return Ok(f64::midpoint(cores, before));
         }
+        before = cores;
     }
-    Ok(least)
+    Ok(before)
 }
 
 /// A kind of change, one after the other.
