@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PROGRAMS := -p leno-cli -p leno-control -p leno-proxy -p leno-viz -p leno-shop
 FUZZ_SECONDS ?= 60
+# More for `make bench`, such as --rounds 1 --only "32 connections".
+BENCH ?=
 
 .PHONY: help
 help: ## What can be made
@@ -89,6 +91,12 @@ fuzz: ## Every fuzz target for FUZZ_SECONDS (60)
 	@scripts/need.sh fuzz
 	@for t in $$(cargo +nightly fuzz list); do echo "fuzz $$t"; \
 	  cargo +nightly fuzz run $$t -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 || exit 1; done
+
+.PHONY: bench
+bench: build ## What a request costs, beside nginx, HAProxy and Envoy in one run (as root, 20 minutes after the build)
+	@scripts/need.sh bench
+	cargo build --profile quick --locked -p leno-bench
+	@LENO_ENVOY="$${LENO_CACHE:-$$HOME/.cache/leno}/bin/envoy" LENO_FORTIO="$${LENO_CACHE:-$$HOME/.cache/leno}/bin/fortio" target/quick/leno-bench full $(BENCH)
 
 .PHONY: bench-quick
 bench-quick: ## What a request costs, beside HAProxy in the same minute (as root, under 3 minutes after the build)

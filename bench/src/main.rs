@@ -1,9 +1,10 @@
-//! `leno-bench quick`: load, client's proxy, mutual TLS over a veth pair, server's proxy, a tiny echo server; Leno and
-//! HAProxy in turns, so that a noisy machine is noisy for both. `leno-bench control`: the control plane under changes.
-//! The other commands are what `quick` starts.
+//! What a request costs: load, client's proxy, mutual TLS, server's proxy, a tiny echo server. `quick` has Leno and HAProxy
+//! in turns, so that a noisy machine is noisy for both; `full` has the released programs in a mesh, and all peers.
+//! `control`: the control plane under changes. The other commands are what they start.
 
 mod control;
 mod echo;
+mod full;
 mod idle;
 mod leno;
 mod measure;
@@ -37,6 +38,18 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         seconds: u64,
     },
+    /// The whole benchmark, with the released programs, beside nginx, HAProxy and Envoy; as root.
+    Full(full::Options),
+    /// New connections with mutual TLS, one after the other.
+    Handshakes(full::handshakes::Options),
+    /// Starts a command and says after how many milliseconds it takes connections.
+    Started {
+        /// The port that it is to listen on.
+        port: u16,
+        /// The command.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
     /// What a change costs the control plane, and when it has reached all proxies.
     Control(control::Options),
     /// A sidecar with a mesh of literal objects, as a process of its own.
@@ -61,8 +74,8 @@ enum Command {
     },
     /// Opens connections, asks once on each, and keeps them until its input ends.
     Idle {
-        /// Whom.
-        to: SocketAddr,
+        /// Whom, `HOST:PORT`; port 80 where none is named.
+        to: String,
         /// How many.
         count: usize,
     },
@@ -73,9 +86,12 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Control(options) => control::run(options),
         Command::Quick { rounds, seconds } => quick::run(rounds, seconds).map(done),
+        Command::Full(options) => full::run(&options).map(done),
+        Command::Handshakes(options) => full::handshakes::run(&options).map(done),
+        Command::Started { port, command } => full::start::run(port, &command).map(done),
         Command::Sidecar { authority, listen, to, side } => leno::run(&authority, listen, to, side).map(done),
         Command::Echo { listen } => echo::run(listen).map(done),
-        Command::Idle { to, count } => idle::run(to, count).map(done),
+        Command::Idle { to, count } => idle::run(&to, count).map(done),
     };
     match outcome {
         Ok(code) => code,

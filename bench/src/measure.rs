@@ -22,9 +22,27 @@ pub(crate) fn cpu(pid: u32) -> anyhow::Result<Cpu> {
 
 /// Resident memory of a process, in KiB.
 pub(crate) fn resident(pid: u32) -> anyhow::Result<u64> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most that it ever had, in KiB.
+pub(crate) fn peak(pid: u32) -> anyhow::Result<u64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, field: &'static str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("VmRSS")?;
-    line.trim().trim_end_matches(" kB").parse().context("VmRSS")
+    let line = status.lines().find_map(|l| l.strip_prefix(field)).context(field)?;
+    line.trim().trim_end_matches(" kB").parse().context(field)
+}
+
+/// The middle one, or between the two that are in the middle; NaN of none.
+pub(crate) fn median(all: &[f64]) -> f64 {
+    let mut all = all.to_vec();
+    all.sort_by(f64::total_cmp);
+    let Some(last) = all.len().checked_sub(1) else { return f64::NAN };
+    let (low, high) = (all.get(last / 2), all.get(all.len() / 2));
+    low.zip(high).map_or(f64::NAN, |(low, high)| f64::midpoint(*low, *high))
 }
 
 /// What a load came to.

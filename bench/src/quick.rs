@@ -11,7 +11,7 @@ use leno_identity::Authority;
 
 use crate::measure::{self, Cpu, Load};
 use crate::net::{Pods, Running, SERVER, start};
-use crate::peer;
+use crate::peer::{Place, haproxy};
 
 /// Runs all, prints a table.
 pub(crate) fn run(rounds: usize, seconds: u64) -> anyhow::Result<()> {
@@ -20,8 +20,13 @@ pub(crate) fn run(rounds: usize, seconds: u64) -> anyhow::Result<()> {
     let pods = Pods::new()?;
     let me = std::env::current_exe()?.display().to_string();
     let _echo = start(pods.server(&me).args(["echo", &format!("127.0.0.1:{APP}")]))?;
+    let place = Place { folder: folder.path(), server: SERVER, app: APP };
     let pairs = [
-        Pair { name: "haproxy", dial: peer::PORTS.map(|p| p.0), proxies: peer::start_pair(&pods, folder.path(), APP)? },
+        Pair {
+            name: "haproxy",
+            dial: haproxy::PORTS.map(|p| p.0),
+            proxies: haproxy::start_pair(&place, &|p| pods.client(p), &|p| pods.server(p))?,
+        },
         Pair { name: "leno", dial: [OUTBOUND; 2], proxies: leno(&pods, folder.path(), &me)? },
     ];
     let mut results: BTreeMap<(&str, &str), Vec<Row>> = BTreeMap::new();
@@ -179,14 +184,7 @@ fn print(results: &BTreeMap<(&str, &str), Vec<Row>>) {
 }
 
 fn median(rows: &[Row], of: impl Fn(&Row) -> f64) -> f64 {
-    let mut all: Vec<f64> = rows.iter().map(of).collect();
-    all.sort_by(f64::total_cmp);
-    if all.is_empty() {
-        return f64::NAN;
-    }
-    // The middle one, or between the two that are in the middle.
-    let (low, high) = (all.get((all.len() - 1) / 2), all.get(all.len() / 2));
-    low.zip(high).map_or(f64::NAN, |(low, high)| f64::midpoint(*low, *high))
+    measure::median(&rows.iter().map(of).collect::<Vec<_>>())
 }
 
 const H1: &str = "HTTP/1.1, 32 conns";

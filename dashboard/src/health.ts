@@ -33,6 +33,21 @@ export function worst(all: Health[]): Health {
 }
 
 /**
+ * What callers saw, each request once, over the whole map or into one namespace: edges out of a service are what was asked
+ * behind it, and leave out what failed before that.
+ */
+export function asCallersSaw<E extends { from: string; to: string; rps: number; success: number | null }>(
+  edges: E[],
+  namespace?: string,
+): { failed: number; success: number | null } {
+  const into = (id: string) => namespace === undefined || id.split("/")[1] === namespace;
+  const calls = edges.filter((e) => !e.from.startsWith("service/") && e.success !== null && into(e.to));
+  const rps = calls.reduce((sum, e) => sum + e.rps, 0);
+  const failed = calls.reduce((sum, e) => sum + e.rps * (1 - (e.success ?? 1)), 0);
+  return { failed, success: rps > 0 ? 1 - failed / rps : null };
+}
+
+/**
  * How a namespace is: as its workloads answered, and as the callers of its services saw, who alone know what failed before any
  * pod was asked (an injected fault, no endpoint, a timeout).
  */

@@ -90,14 +90,19 @@ function read(raw: Record<string, unknown>): Tapped {
     response_headers: [],
     rule: null,
   };
-  const ends = { id: String(raw.request_id ?? ""), from: peer(raw.source), to: peer(raw.destination) };
+  const ends = {
+    id: String(raw.request_id ?? ""),
+    from: peer(raw.source),
+    // What failed before any pod was asked went to a service at most.
+    to: peer(raw.destination, raw.service ? `svc/${raw.service}` : ""),
+  };
   return { ...empty, ...(raw as Partial<Tapped>), ...ends } as Tapped;
 }
 
 /** A pod, else what is known of it. */
-function peer(value: unknown): string {
+function peer(value: unknown, otherwise = ""): string {
   const of = (value ?? {}) as Record<string, unknown>;
-  return String(of.pod || of.workload || of.address || "");
+  return String(of.pod || of.workload || otherwise || of.address || "");
 }
 
 /** Whether a request failed, by Linkerd's rule. */

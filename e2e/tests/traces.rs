@@ -175,13 +175,22 @@ fn one_request_is_one_trace_and_logs_go_to_the_collector() {
     assert_eq!(says(&found[2], "team"), "nobody", "the application did not pass the header on");
     assert!(collector.spans().values().all(|s| s.trace == TRACE), "0 %: no trace began by itself");
 
-    // B3, in several headers.
-    let b3 = "463ac35c9f6413ad48485a3953bb6124";
-    let trace = format!("X-B3-TraceId: {b3}");
-    get(&["-H", &trace, "-H", "X-B3-SpanId: a2fb4a1d1a96d312", "-H", "X-B3-Sampled: 1", "http://catalog:8080/items"]);
-    mesh.wait(Duration::from_secs(20), "the trace of the client that speaks B3", |_| {
-        way(&collector.spans(), b3, "a2fb4a1d1a96d312").len() == 2
-    });
+    // B3, in several headers and in one, over the same three services.
+    for (trace, several) in [("463ac35c9f6413ad48485a3953bb6124", true), ("80f198ee56343ba864fe8b2a57d3eff7", false)] {
+        let span = "a2fb4a1d1a96d312";
+        let (id, one) = (format!("X-B3-TraceId: {trace}"), format!("b3: {trace}-{span}-1"));
+        if several {
+            get(&["-H", &id, "-H", "X-B3-SpanId: a2fb4a1d1a96d312", "-H", "X-B3-Sampled: 1", "http://web:8080/"]);
+        } else {
+            get(&["-H", &one, "http://web:8080/"]);
+        }
+        let mut services = Vec::new();
+        mesh.wait(Duration::from_secs(20), "the trace of a client that speaks B3", |_| {
+            services = way(&collector.spans(), trace, span).into_iter().map(|s| s.service).collect();
+            services.len() >= chain.len()
+        });
+        assert_eq!(services, chain, "several headers: {several}");
+    }
 
     // A client that does not sample is obeyed at 100 % too; others are all sampled.
     mesh.apply(&tracing("100"));

@@ -6,6 +6,8 @@ mod authorization;
 mod destinations;
 #[path = "why/errors.rs"]
 mod errors;
+#[path = "why/gateway.rs"]
+mod gateway;
 #[path = "why/harness.rs"]
 mod harness;
 #[path = "why/routes.rs"]
@@ -14,7 +16,7 @@ mod routes;
 use harness::{Case, run};
 
 fn all() -> Vec<Case> {
-    [routes::cases(), destinations::cases(), authorization::cases()].concat()
+    [routes::cases(), gateway::cases(), destinations::cases(), authorization::cases()].concat()
 }
 
 #[test]
@@ -27,7 +29,7 @@ fn every_case_ends_as_it_must() {
         }
     }
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
-    assert!(cases.len() >= 60, "only {} cases", cases.len());
+    assert!(cases.len() >= 100, "only {} cases", cases.len());
 }
 
 #[test]
@@ -40,6 +42,7 @@ fn each_reason_that_a_configuration_can_bring_about_has_a_case() {
         "cors_preflight",
         "unknown_destination",
         "route_not_found",
+        "invalid_backend",
         "cluster_not_found",
         "no_healthy_upstream",
         "tls_failure",

@@ -4,80 +4,28 @@
 //! and notes which wire resources a change may touch. Touching too much costs time; touching too little would be a bug,
 //! which the property test of [`crate::build`] looks for.
 
+mod kept;
 mod mesh_routes;
 mod pods;
 mod services;
 mod touched;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::sync::Arc;
 
 use leno_config::gateway::ParentVerdict;
 use leno_config::{Lowered, RuleHosts, ServiceSpec};
 use leno_core::decide::protocol::names_port;
 use leno_core::id::ServiceId;
-use leno_core::model::{
-    AuthorizationPolicy, DestinationRule, Labels, MeshConfig, MtlsMode, PeerAuthentication, RouteTable, Telemetry,
-    Workload,
-};
+use leno_core::model::{Labels, MeshConfig, MtlsMode, PeerAuthentication, RouteTable, Workload};
 use leno_xds::wire::ResourceName;
 
+pub use kept::{NamespacePolicies, ObjectKey, RankedRule, RankedTable};
 use mesh_routes::MeshRoutes;
 pub use pods::Pod;
 use pods::Pods;
 use services::Services;
 pub use touched::Touched;
-
-/// An object by its place in Kubernetes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectKey {
-    /// API group; empty for the core group.
-    pub group: String,
-    /// Kind.
-    pub kind: String,
-    /// Namespace; empty for cluster-scoped kinds.
-    pub namespace: String,
-    /// Name.
-    pub name: String,
-}
-
-impl fmt::Display for ObjectKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.namespace.as_str() {
-            "" => write!(f, "{} {}", self.kind, self.name),
-            namespace => write!(f, "{} {namespace}/{}", self.kind, self.name),
-        }
-    }
-}
-
-/// A route table with its place among the tables for one service.
-#[derive(Clone, Debug)]
-pub struct RankedTable {
-    rank: u8,
-    created: i64,
-    /// The table.
-    pub table: Arc<RouteTable>,
-}
-
-/// A destination rule with its place among the rules for one service.
-#[derive(Clone, Debug)]
-pub struct RankedRule {
-    created: i64,
-    /// The rule.
-    pub rule: Arc<DestinationRule>,
-}
-
-/// Policies of one namespace, by object.
-#[derive(Clone, Debug, Default)]
-pub struct NamespacePolicies {
-    /// Mutual TLS modes.
-    pub authn: BTreeMap<ObjectKey, PeerAuthentication>,
-    /// Authorization.
-    pub authz: BTreeMap<ObjectKey, AuthorizationPolicy>,
-    /// What is reported.
-    pub telemetry: BTreeMap<ObjectKey, Telemetry>,
-}
 
 /// The mesh as configured.
 #[derive(Debug)]

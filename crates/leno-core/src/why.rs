@@ -7,10 +7,12 @@
 //! A sidecar answers from its own live state (its admin page `/leno/v1/why`), the command line from files.
 
 mod branch;
+mod dialled;
 mod inbound;
 mod outbound;
 mod outcome;
 mod plain;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod wire;

@@ -1,7 +1,7 @@
 //! HTTP/1.1 and 1.0 (RFC 9112).
 //!
 //! Reading: [`Scan`] finds a head's end, [`request`] or [`response`] reads it and says how its body is framed, a
-//! [`Decoder`] takes the body apart. Writing: [`write`].
+//! [`Decoder`] takes the body apart. Writing: [`mod@write`].
 
 mod body;
 mod fields;

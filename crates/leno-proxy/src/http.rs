@@ -1,11 +1,13 @@
 //! HTTP: from a client's request to the answer, through the phases of [`pipeline`].
 //!
-//! [`serve`] and [`client`] are the codecs at both edges; between them a request is a head that can be read and edited
-//! and a [`body::Body`] that streams under flow control. [`exchange`] accompanies it and reports its outcome once.
+//! [`h1`] and [`h2`] are the codecs at both edges; between them a request is a head that can be read and edited and a
+//! [`body::Body`] that streams under flow control. [`exchange`] accompanies it and reports its outcome once.
 
 pub mod body;
 pub mod client;
 pub mod exchange;
+pub mod h1;
+pub mod h2;
 pub mod heads;
 pub mod phase;
 pub mod pipeline;

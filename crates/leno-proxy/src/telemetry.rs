@@ -21,6 +21,7 @@ mod span;
 mod tap;
 #[cfg(test)]
 mod tests;
+mod text;
 pub(crate) mod time;
 
 use std::net::SocketAddr;
@@ -49,6 +50,7 @@ pub use leno_kit::process::resident_bytes;
 pub use record::{
     Captured, Headers, HttpVersion, PeerInfo, PolicyRef, ReqProtocol, RequestRecord, ServiceRef, SpanRef, TcpLabels,
 };
+pub use text::Text;
 
 /// The one sink of everything the data path reports. Cheap to clone; never blocks.
 #[derive(Clone, Debug)]

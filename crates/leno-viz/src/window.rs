@@ -4,19 +4,22 @@
 //! where it gets short old ones are joined, then the oldest dropped, and what was left out is counted. No clock in here: times
 //! are milliseconds since 1970, given by the caller.
 
+mod counts;
 mod packed;
+mod room;
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leno_core::samples::{PeerLabels, RequestLabels, RequestSample, Samples, TcpLabels, TcpSample};
-use leno_core::sketch::Sketch;
+use leno_core::samples::{RequestLabels, Samples, TcpLabels};
 use serde::Serialize;
 
+pub use counts::{Connections, Requests};
+use counts::{split_requests, split_tcp};
 pub use packed::Coded;
 use packed::{Packed, PackedRequests};
+use room::{Room, size_of_requests, size_of_tcp};
 
 /// Frames older than this are joined when memory gets short.
 const FINE: u64 = 120_000;
@@ -91,32 +94,6 @@ pub struct Frame {
     end: u64,
     requests: Packed,
     tcp: Box<[(Arc<TcpLabels>, Connections)]>,
-}
-
-/// Requests of one kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Requests {
-    /// How many.
-    pub count: u64,
-    /// How often they were sent to an endpoint.
-    pub tries: u64,
-    /// Of these, how often anew.
-    pub retries: u64,
-    /// Their durations.
-    pub sketch: Sketch,
-}
-
-/// Opaque connections of one kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Connections {
-    /// Opened.
-    pub opened: u64,
-    /// Closed.
-    pub closed: u64,
-    /// Bytes to clients.
-    pub sent: u64,
-    /// Bytes from clients.
-    pub received: u64,
 }
 
 impl Window {
@@ -305,7 +282,7 @@ impl Proxy {
         (self.workload, self.kind, self.alive) = (samples.workload, samples.kind, true);
         (self.started_ms, self.last) = (samples.started_ms, now);
 
-        let mut room = Room { room, used: 0, left_out: 0 };
+        let mut room = Room::new(room);
         let known = std::mem::take(&mut self.requests);
         let mut requests = HashMap::new();
         for sample in samples.requests {
@@ -395,116 +372,6 @@ impl Frame {
     fn size(&self) -> usize {
         size_of::<Self>() + self.requests.size() + size_of_val(&*self.tcp)
     }
-}
-
-/// Room for series, of which labels are the most.
-struct Room {
-    room: usize,
-    used: usize,
-    left_out: u64,
-}
-
-/// Labels, shared with earlier frames where they are known, and the last counts.
-type Placed<'k, L, V> = (Arc<L>, Option<&'k V>);
-
-impl Room {
-    /// A series that is new only where there is room for it.
-    fn place<'k, L: Eq + Hash, V>(
-        &mut self,
-        known: &'k HashMap<Arc<L>, V>,
-        labels: L,
-        size: impl Fn(&L) -> usize,
-        more: usize,
-        requests: u64,
-    ) -> Option<Placed<'k, L, V>> {
-        let size = size(&labels) + more;
-        let found = known.get_key_value(&labels);
-        if found.is_none() && self.used + size > self.room {
-            self.left_out += requests;
-            return None;
-        }
-        self.used += size;
-        Some(found.map_or_else(|| (Arc::new(labels), None), |(labels, value)| (Arc::clone(labels), Some(value))))
-    }
-}
-
-/// Bytes of a series' labels and its place in a map.
-fn size_of_requests(labels: &RequestLabels) -> usize {
-    let RequestLabels { source, destination, service, route, reason, .. } = labels;
-    let service = service.as_ref().map_or(0, |s| s.namespace.len() + s.name.len());
-    size_of::<RequestLabels>() + PLACE + of_peer(source) + of_peer(destination) + service + route.len() + reason.len()
-}
-
-fn size_of_tcp(labels: &TcpLabels) -> usize {
-    size_of::<TcpLabels>() + PLACE + of_peer(&labels.source) + of_peer(&labels.destination)
-}
-
-fn of_peer(peer: &PeerLabels) -> usize {
-    let PeerLabels { namespace, workload, kind, pod, principal } = peer;
-    [namespace, workload, kind, pod, principal].map(|text| text.len() + ALLOCATION).iter().sum()
-}
-
-/// A map's place for a series, and what is allocated for its counts.
-const PLACE: usize = 96;
-/// What an allocation takes beside its content, about.
-const ALLOCATION: usize = 12;
-
-impl Requests {
-    /// Adds others.
-    pub fn add(&mut self, other: &Self) {
-        self.count += other.count;
-        self.tries += other.tries;
-        self.retries += other.retries;
-        self.sketch.merge(&other.sketch);
-    }
-
-    /// What came on top of `earlier`; everything, if the count went back (the series was forgotten in between).
-    fn since(&self, earlier: &Self) -> Self {
-        if self.count < earlier.count {
-            return self.clone();
-        }
-        Self {
-            count: self.count - earlier.count,
-            tries: self.tries.saturating_sub(earlier.tries),
-            retries: self.retries.saturating_sub(earlier.retries),
-            sketch: self.sketch.subtract(&earlier.sketch),
-        }
-    }
-}
-
-impl Connections {
-    /// The sum.
-    #[must_use]
-    pub const fn plus(&self, other: &Self) -> Self {
-        Self {
-            opened: self.opened + other.opened,
-            closed: self.closed + other.closed,
-            sent: self.sent + other.sent,
-            received: self.received + other.received,
-        }
-    }
-
-    const fn since(&self, earlier: &Self) -> Self {
-        if self.opened < earlier.opened || self.sent < earlier.sent || self.received < earlier.received {
-            return *self;
-        }
-        Self {
-            opened: self.opened - earlier.opened,
-            closed: self.closed.saturating_sub(earlier.closed),
-            sent: self.sent - earlier.sent,
-            received: self.received - earlier.received,
-        }
-    }
-}
-
-fn split_requests(sample: RequestSample) -> (RequestLabels, Requests) {
-    let RequestSample { labels, count, tries, retries, sketch, .. } = sample;
-    (labels, Requests { count, tries, retries, sketch })
-}
-
-fn split_tcp(sample: TcpSample) -> (TcpLabels, Connections) {
-    let TcpSample { labels, opened, closed, sent, received } = sample;
-    (labels, Connections { opened, closed, sent, received })
 }
 
 fn millis(duration: Duration) -> u64 {

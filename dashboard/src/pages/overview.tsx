@@ -2,7 +2,7 @@
 import { type Events, type Graph, type GraphEdge, plain, type Series, type Stat, type StatRow } from "../api";
 import { command } from "../cli";
 import { count, millis, percent, rate } from "../format";
-import { namespaceHealth } from "../health";
+import { asCallersSaw, namespaceHealth } from "../health";
 import { EventList } from "../parts/chart";
 import { HealthBadge, Success } from "../parts/health";
 import { PageHead, WindowPick } from "../parts/page";
@@ -59,7 +59,7 @@ export function OverviewPage({ place }: { place: Place }) {
 
 function Totals({ stat, graph }: { stat: Stat; graph: Graph | undefined }) {
   const rps = stat.rows.reduce((sum, r) => sum + r.rps, 0);
-  const failed = stat.rows.reduce((sum, r) => sum + r.rps * (1 - (r.success ?? 1)), 0);
+  const { success, failed } = asCallersSaw(graph?.edges ?? []);
   const pods = stat.rows.reduce((sum, r) => sum + r.meshed.meshed, 0);
   const edges = graph?.edges ?? [];
   const locked = edges.length - edges.filter(plain).length;
@@ -68,8 +68,8 @@ function Totals({ stat, graph }: { stat: Stat; graph: Graph | undefined }) {
       <Tile label="Requests a second" value={rate(rps)} more="as workloads were asked" />
       <Tile
         label="Success"
-        value={rps > 0 ? percent(1 - failed / rps) : "–"}
-        more={`${rate(failed)} failures a second`}
+        value={success === null ? "–" : percent(success)}
+        more={`${rate(failed)} failures a second, as callers saw`}
       />
       <Tile label="Pods in the mesh" value={String(pods)} more={count(stat.rows.length, "namespace")} />
       <a class="panel tile" href={href(["topology"], { find: locked < edges.length ? "is:plaintext" : undefined })}>
@@ -112,6 +112,7 @@ function Tile({ label, value, more }: { label: string; value: string; more: stri
 
 function Namespace({ row, graph, series }: { row: StatRow; graph: Graph | undefined; series: Series | undefined }) {
   const inside = graph?.nodes.filter((n) => n.kind === "workload" && n.namespace === row.name) ?? [];
+  const seen = asCallersSaw(graph?.edges ?? [], row.name);
   const { grade, unwell } = namespaceHealth(row.name, row.success, graph?.nodes ?? []);
   return (
     <section class="panel namespace">
@@ -134,7 +135,10 @@ function Namespace({ row, graph, series }: { row: StatRow; graph: Graph | undefi
           </dd>
           <dt>Success</dt>
           <dd>
-            <Success share={row.success} />
+            <Success share={seen.success ?? row.success} />
+            {seen.success !== null && percent(seen.success) !== percent(row.success) && (
+              <span class="faint"> as callers saw; workloads answered {percent(row.success)}</span>
+            )}
           </dd>
           <dt>Latency</dt>
           <dd>

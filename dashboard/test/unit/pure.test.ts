@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { command, quoted, scope, target } from "../../src/cli";
 import { bytes, count, millis, percent, rate, span } from "../../src/format";
-import { health, namespaceHealth, worst } from "../../src/health";
+import { asCallersSaw, health, namespaceHealth, worst } from "../../src/health";
 import { compare } from "../../src/parts/table";
 import { href, parse } from "../../src/router";
 import { failed, Lines } from "../../src/tap";
@@ -105,4 +105,18 @@ test("a namespace is as unwell as its workloads, or as its services to their cal
   const failing = namespaceHealth("shop", 1, [...nodes, node("service", "reviews", 0.5)]);
   assert.deepEqual([failing.grade, failing.unwell.map((n) => n.name)], ["bad", ["reviews"]]);
   assert.equal(namespaceHealth("other", null, nodes).grade, "idle");
+});
+
+test("what callers saw counts each request once, those too that reached no pod", () => {
+  const edge = (from: string, to: string, rps: number, success: number | null) => ({ from, to, rps, success });
+  const web = "workload/shop/deployment/web";
+  const edges = [
+    edge(web, "service/shop/pay", 80, 0.5),
+    edge("service/shop/pay", "workload/shop/deployment/pay", 40, 1),
+    edge(web, "service/data/db", 20, 1),
+    edge(web, "service/shop/idle", 0, null),
+  ];
+  assert.deepEqual(asCallersSaw(edges), { failed: 40, success: 0.6 });
+  assert.deepEqual(asCallersSaw(edges, "shop"), { failed: 40, success: 0.5 });
+  assert.deepEqual(asCallersSaw(edges, "none"), { failed: 0, success: null });
 });

@@ -11,6 +11,8 @@ mod mesh;
 mod print;
 mod question;
 mod remembered;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

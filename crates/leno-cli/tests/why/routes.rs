@@ -17,7 +17,7 @@ fn matching() -> Vec<Case> {
         virtual_service("catalog", &format!("  - match: [{m}]\n    route: [{{destination: {{host: catalog}}}}]\n"))
     };
     vec![
-        case("no rule at all", "", WEB, "answered", -1, &["no route rule speaks of the service", "mutual TLS; it must prove spiffe://cluster.local/ns/shop/sa/catalog"]),
+        case("no rule at all", "", WEB, "answered", -1, &["no route rule speaks of the service", "mutual TLS; must be spiffe://cluster.local/ns/shop/sa/catalog"]),
         case("a path that begins so", &rule("{uri: {prefix: /it}}"), WEB, "answered", -1, &["rule 1: path begins with /it", "case.yaml:7"]),
         case("a path that does not", &rule("{uri: {prefix: /other}}"), WEB, "route_not_found", 404, &["path /items: wanted that it begins with /other"]),
         case("an exact path", &rule("{uri: {exact: /items}}"), WEB, "answered", -1, &["path is /items"]),
@@ -175,10 +175,7 @@ fn faults_and_time() -> Vec<Case> {
             WEB,
             "answered",
             -1,
-            &[
-                "5s for the whole request, retries included; 2s for each try",
-                "3 after the first try, each within 2s, on 5xx",
-            ],
+            &["5s for the whole request, retries included; 2s for each try", "3 after the first try, on 5xx"],
         ),
         case(
             "retries turned off",
@@ -222,7 +219,7 @@ fn weights() -> Vec<Case> {
             &[
                 "90 % (weight 90) shop/catalog:80 subset v1",
                 "10 % (weight 10) shop/catalog:80 subset v2",
-                "v2: pods with version=v2",
+                "subset v2: pods with version=v2",
             ],
         ),
         case(

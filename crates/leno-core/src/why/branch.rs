@@ -284,7 +284,7 @@ impl Hop<'_> {
             Proof::Plain if workload.identity.is_none() => ("plaintext: the pod has no sidecar".to_owned(), None),
             Proof::Plain if tls.is_some() => ("plaintext: the DestinationRule says DISABLE".to_owned(), None),
             Proof::Plain => ("plaintext: the pod's PeerAuthentication says DISABLE for the port".to_owned(), None),
-            Proof::Identity(id) => (format!("mutual TLS; it must prove {id}"), None),
+            Proof::Identity(id) => (format!("mutual TLS; must be {id}"), None),
             Proof::Nobody => {
                 let why = "the DestinationRule asks for mutual TLS, and the pod has no sidecar".to_owned();
                 (why.clone(), Some(Failure::of(Reason::TlsFailure, why)))
@@ -359,7 +359,7 @@ fn by_name(names: &[String], identity: Option<&SpiffeId>) -> (String, Option<Fai
             let why = format!("the DestinationRule asks for mutual TLS with {wanted}, and the pod has no sidecar");
             (why.clone(), Some(Failure::of(Reason::TlsFailure, why)))
         }
-        Some(id) if names.contains(&id) => (format!("mutual TLS; it must prove {wanted}, and does"), None),
+        Some(id) if names.contains(&id) => (format!("mutual TLS; must be {wanted}, and is"), None),
         Some(id) => {
             let why = format!("mutual TLS; the DestinationRule wants {wanted}, and the pod is {id}");
             (why.clone(), Some(Failure::of(Reason::IdentityMismatch, why)))

@@ -66,7 +66,7 @@ fn admit(callee: Callee<'_>, arriving: &Arriving, steps: &mut Vec<Step>) -> Resu
         Some(peer) => format!("the client proves {peer}"),
         None => "the client speaks plaintext".to_owned(),
     };
-    steps.push(Step::new("mtls", format!("port {port} is {name}{by}; {client}")).by(origin, 0));
+    steps.push(Step::new("mtls", format!("{name}{by}; {client}")).by(origin, 0));
     let detail = || origin.map(ToString::to_string).unwrap_or_default();
     authn::admit(mode, arrival).map_err(|reason| Failure::closed(reason, detail()))
 }

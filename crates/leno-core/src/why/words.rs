@@ -145,8 +145,7 @@ pub fn retries(policy: &RetryPolicy) -> String {
     if policy.attempts == 0 {
         return "none: the rule turns them off".to_owned();
     }
-    let each = policy.per_try_timeout.map(|t| format!(", each within {}", time(t))).unwrap_or_default();
-    format!("{} after the first try{each}, on {}", policy.attempts, retry_on(&policy.retry_on))
+    format!("{} after the first try, on {}", policy.attempts, retry_on(&policy.retry_on))
 }
 
 fn retry_on(on: &RetryOn) -> String {

@@ -53,6 +53,9 @@ pub enum BadBlock {
     /// An index that no table has.
     #[error("the header block refers to an entry that does not exist")]
     Index,
+    /// A field that HTTP does not allow is to be kept for later.
+    #[error("the header block wants a field kept that HTTP does not allow")]
+    Field,
     /// Huffman's code is broken or ends wrongly.
     #[error("a string of the header block is badly coded")]
     Huffman,
@@ -119,7 +122,7 @@ impl Decoder {
     ///
     /// # Errors
     /// See [`BadBlock`].
-    pub fn decode(&mut self, block: &Bytes, mut each: impl FnMut(Option<Field>)) -> Result<(), BadBlock> {
+    pub fn decode(&mut self, block: &[u8], mut each: impl FnMut(Option<Field>)) -> Result<(), BadBlock> {
         let mut at = 0;
         let mut begun = false;
         while let Some(first) = block.get(at).copied() {
@@ -153,7 +156,7 @@ impl Decoder {
             if kept {
                 // A name that HTTP does not allow must not shift the entries behind it: the message is refused, and with it
                 // the connection, since a peer that sends such things on purpose gains nothing else.
-                self.table.add(field.clone().ok_or(BadBlock::Index)?);
+                self.table.add(field.clone().ok_or(BadBlock::Field)?);
             }
             each(field);
         }
@@ -192,38 +195,109 @@ impl Encoder {
         }
     }
 
-    /// Writes one field of a block.
-    pub fn field(&mut self, out: &mut BytesMut, name: &Name, value: &HeaderValue) {
-        let (whole, named) = self.table.find(name, value);
-        if let Some(index) = whole.filter(|_| !value.is_sensitive()) {
+    /// Writes a pseudo-header.
+    pub fn pseudo(&mut self, out: &mut BytesMut, name: &Name, value: &str) {
+        if let Some(index) = common(name, value) {
+            out.put_u8(0x80 | index);
+            return;
+        }
+        let field = || HeaderValue::from_str(value).ok().map(|value| Field { name: name.clone(), value });
+        let fresh = *name == Name::Path && value.len() > LONG_PATH;
+        self.write(out, name.as_str(), value.as_bytes(), if fresh { Keep::No } else { Keep::Yes }, field);
+    }
+
+    /// Writes an ordinary field.
+    pub fn field(&mut self, out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
+        let text = name.as_str();
+        let keep = if value.is_sensitive() {
+            Keep::Never
+        } else if let Some(index) = fresh(text) {
+            // What is new each time would push out what is not.
+            literal_field(out, (4, 0), index, text, value.as_bytes());
+            return;
+        } else if value.len() > LONG_VALUE {
+            Keep::No
+        } else {
+            Keep::Yes
+        };
+        let field = || Some(Field { name: Name::Header(name.clone()), value: value.clone() });
+        self.write(out, text, value.as_bytes(), keep, field);
+    }
+
+    fn write(
+        &mut self,
+        out: &mut BytesMut,
+        name: &str,
+        value: &[u8],
+        keep: Keep,
+        field: impl FnOnce() -> Option<Field>,
+    ) {
+        if keep != Keep::Never
+            && let Some(index) = self.table.find(name, value)
+        {
             integer::write(out, 7, 0x80, index);
             return;
         }
-        let kept = !value.is_sensitive() && is_worth_keeping(name, value);
-        let (prefix, flags) = match (kept, value.is_sensitive()) {
-            (true, _) => (6, 0x40),
-            (false, true) => (4, 0x10),
-            (false, false) => (4, 0),
+        let form = match keep {
+            Keep::Yes => (6, 0x40),
+            Keep::No => (4, 0),
+            Keep::Never => (4, 0x10),
         };
-        integer::write(out, prefix, flags, named.unwrap_or(0));
-        if named.is_none() {
-            literal(out, name.as_str().as_bytes());
-        }
-        literal(out, value.as_bytes());
-        if kept {
-            self.table.add(Field { name: name.clone(), value: value.clone() });
+        literal_field(out, form, self.table.find_name(name), name, value);
+        if keep == Keep::Yes
+            && let Some(field) = field()
+        {
+            self.table.add(field);
         }
     }
 }
 
-/// Whether the next message is likely to say the same. What is new each time would push out what is not.
-fn is_worth_keeping(name: &Name, value: &HeaderValue) -> bool {
-    let changing = match name {
-        Name::Header(name) => FRESH.contains(&name.as_str()),
-        Name::Path => value.len() > LONG_PATH,
-        _ => false,
-    };
-    !changing && value.len() <= LONG_VALUE
+/// The entry of the static table that most messages use.
+fn common(name: &Name, value: &str) -> Option<u8> {
+    Some(match (name, value) {
+        (Name::Method, "GET") => 2,
+        (Name::Method, "POST") => 3,
+        (Name::Path, "/") => 4,
+        (Name::Scheme, "http") => 6,
+        (Name::Scheme, "https") => 7,
+        (Name::Status, "200") => 8,
+        (Name::Status, "204") => 9,
+        (Name::Status, "206") => 10,
+        (Name::Status, "304") => 11,
+        (Name::Status, "400") => 12,
+        (Name::Status, "404") => 13,
+        (Name::Status, "500") => 14,
+        _ => return None,
+    })
+}
+
+/// Fields that say something new with every message, and their names' entries of the static table; 0 where it has none.
+fn fresh(name: &str) -> Option<usize> {
+    Some(match name {
+        "content-length" => 28,
+        "date" => 33,
+        "etag" => 34,
+        "x-request-id" | "traceparent" | "tracestate" | "x-b3-traceid" | "x-b3-spanid" | "grpc-timeout" => 0,
+        _ => return None,
+    })
+}
+
+/// Whether the next message is likely to say the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Yes,
+    No,
+    /// Nor may anybody else keep it.
+    Never,
+}
+
+/// A field that is spelled out, but for its name where `index` stands for it.
+fn literal_field(out: &mut BytesMut, (prefix, flags): (u32, u8), index: usize, name: &str, value: &[u8]) {
+    integer::write(out, prefix, flags, index);
+    if index == 0 {
+        literal(out, name.as_bytes());
+    }
+    literal(out, value);
 }
 
 fn literal(out: &mut BytesMut, bytes: &[u8]) {
@@ -231,7 +305,7 @@ fn literal(out: &mut BytesMut, bytes: &[u8]) {
     out.put_slice(bytes);
 }
 
-fn string(block: &Bytes, at: &mut usize) -> Result<Bytes, BadBlock> {
+fn string(block: &[u8], at: &mut usize) -> Result<Bytes, BadBlock> {
     let coded = block.get(*at).ok_or(BadBlock::Cut)? & 0x80 != 0;
     let length = integer::read(block, at, 7)?;
     let end = at.checked_add(length).filter(|end| *end <= block.len()).ok_or(BadBlock::Cut)?;
@@ -245,18 +319,5 @@ pub const DEFAULT_TABLE: usize = 4096;
 const ENTRY: usize = 32;
 const LONG_PATH: usize = 128;
 const LONG_VALUE: usize = 512;
-/// Fields that say something new with every message.
-const FRESH: [&str; 9] = [
-    "x-request-id",
-    "traceparent",
-    "tracestate",
-    "x-b3-traceid",
-    "x-b3-spanid",
-    "content-length",
-    "date",
-    "etag",
-    "grpc-timeout",
-];
-
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use hyper_util::server::conn::auto;
 use leno_core::id::SpiffeId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 
 use super::body::Body;
 use crate::App;
@@ -25,7 +27,7 @@ use crate::tls;
 /// Connections to one port at a time; more wait to be accepted. A scraper or a probe needs one.
 const CONNECTIONS: usize = 64;
 /// A client that sends no request for so long is cut, so that idle ones cannot take all connections.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// What is read at a time.
 const BUFFER: usize = 16 * 1024;
 /// Questions at a time on one connection.
@@ -96,7 +98,7 @@ where
 /// Whether a client's first byte is that of a TLS handshake. It is left for who reads on.
 async fn begins_tls(stream: &TcpStream) -> bool {
     let mut first = [0];
-    let read = tokio::time::timeout(PATIENCE, stream.peek(&mut first)).await;
+    let read = timeout(PATIENCE, stream.peek(&mut first)).await;
     matches!(read, Ok(Ok(1))) && first[0] == HANDSHAKE
 }
 
@@ -115,14 +117,17 @@ where
     }
 }
 
-async fn serve<S, P, F>(stream: S, (peer, caller): (SocketAddr, Option<SpiffeId>), app: Arc<App>, page: P)
+pub(super) async fn serve<S, P, F>(stream: S, (peer, caller): (SocketAddr, Option<SpiffeId>), app: Arc<App>, page: P)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     P: Fn(Arc<App>, Ask) -> F + Copy + Send + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let secured = caller.is_some();
+    let heard = Arc::new(watch::Sender::new(0_u64));
+    let asked = Arc::clone(&heard);
     let answer = service_fn(move |request: Request<Incoming>| {
+        asked.send_modify(|count| *count = count.wrapping_add(1));
         let ask = Ask {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
@@ -147,7 +152,16 @@ where
         let mut both = auto::Builder::new(TokioExecutor::new());
         both.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(BUFFER);
         both.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
-        both.serve_connection(TokioIo::new(stream), answer).await.map_err(|e| e.to_string())
+        let mut connection = pin!(both.serve_connection(TokioIo::new(stream), answer));
+        let done = tokio::select! {
+            done = connection.as_mut() => Ok(done),
+            () = silence(heard.subscribe()) => {
+                // HTTP/1.1 has a limit of its own for this, HTTP/2 none. What is under way may end.
+                connection.as_mut().graceful_shutdown();
+                timeout(PATIENCE, connection).await
+            }
+        };
+        done.map_err(|_| "nothing was asked for too long".to_owned()).and_then(|done| done.map_err(|e| e.to_string()))
     } else {
         let plain = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -159,4 +173,9 @@ where
     if let Err(e) = done {
         tracing::debug!(%peer, "an admin connection ended: {e}");
     }
+}
+
+/// Resolves once nothing was asked for [`PATIENCE`].
+async fn silence(mut asked: watch::Receiver<u64>) {
+    while matches!(timeout(PATIENCE, asked.changed()).await, Ok(Ok(()))) {}
 }

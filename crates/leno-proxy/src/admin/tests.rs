@@ -13,7 +13,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Listeners, serve};
+use super::body::Body;
+use super::{Listeners, serve, server};
 use crate::discovery::{Discovery, Objects};
 use crate::drain::Drain;
 use crate::identity::Identity;
@@ -110,9 +111,9 @@ async fn a_request_is_imagined_by_what_the_proxy_knows_or_asks_for() {
     use leno_core::why::{Arriving, Asked, Inbound, Spoken, Trace, to_hex};
     let servers = Servers::start(identity()).await;
     let asked = Asked {
-        method: "GET".to_owned(),
-        authority: "reviews".to_owned(),
-        path: "/".to_owned(),
+        method: "GET".into(),
+        authority: "reviews".into(),
+        path: "/".into(),
         headers: Vec::new(),
         spoken: Spoken::Http1,
         dialled: "10.96.0.20:80".parse().unwrap(),
@@ -131,9 +132,9 @@ async fn a_request_is_imagined_by_what_the_proxy_knows_or_asks_for() {
         spoken: Spoken::Http1,
         client: IpAddr::from([10, 0, 0, 9]),
         dialled: "127.0.0.1:8080".parse().unwrap(),
-        method: "GET".to_owned(),
-        authority: "web".to_owned(),
-        path: "/".to_owned(),
+        method: "GET".into(),
+        authority: "web".into(),
+        path: "/".into(),
         headers: Vec::new(),
     };
     let hex = to_hex(&serde_json::to_vec(&arriving).unwrap());
@@ -173,7 +174,7 @@ async fn the_network_reads_and_changes_nothing() {
     }
     assert_eq!(ask(servers.status, "GET", "/quitquitquit").await.0, 405, "a GET ends nothing");
     assert_eq!(ask(servers.admin, "GET", "/logging?level=debug").await.0, 405, "a GET changes nothing");
-    let page = super::server::Ask {
+    let page = server::Ask {
         method: http::Method::POST,
         path: "/quitquitquit".to_owned(),
         query: String::new(),
@@ -232,6 +233,28 @@ async fn idle_clients_do_not_lock_others_out_of_a_working_server() {
     }
     assert_eq!(ask(servers.health, "GET", "/healthz/ready").await.0, 503);
     drop(idle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_nothing_by_http2_is_cut_and_who_asks_is_not() {
+    let app = Arc::new(Servers::start(identity()).await.app);
+    let caller = SpiffeId::new("cluster.local", "leno-system", "leno-viz");
+    let page = |_, _| async { http::Response::new(Body::Whole(None)) };
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    tokio::spawn(server::serve(theirs, (SocketAddr::from(([127, 0, 0, 1], 1)), Some(caller)), app, page));
+    let (mut client, connection) = h2::client::handshake(ours).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let began = tokio::time::Instant::now();
+    for _ in 0..3 {
+        tokio::time::sleep(server::PATIENCE / 2).await;
+        let request = http::Request::get("http://proxy/").body(()).unwrap();
+        let (answer, _) = client.send_request(request, true).unwrap();
+        assert_eq!(answer.await.unwrap().status(), 200);
+    }
+    let asked = began.elapsed();
+    connection.await.unwrap().unwrap();
+    let silent = began.elapsed() - asked;
+    assert!(silent >= server::PATIENCE && silent < 2 * server::PATIENCE, "{silent:?}");
 }
 
 struct Servers {

@@ -14,7 +14,9 @@ use super::http_pool::Http1Pool;
 use super::lock;
 use super::mux::{Mux, Opened};
 use crate::http::body::Request;
-use crate::http::client::{self, SendError, Unanswered};
+use crate::http::client::{SendError, Unanswered};
+use crate::http::h1::Http1;
+use crate::http::h2;
 use crate::http::upstream::Answer;
 use crate::identity::Alpn;
 use crate::tcp::splice::Io;
@@ -164,15 +166,15 @@ impl Endpoint {
         // An idle connection that the endpoint closed meanwhile gives the request back; a new one is the last try.
         while let Some(mut lease) = self.http1.take() {
             let stale = lease.may_be_stale();
-            match client::send_http1(lease.sender(), request).await {
+            match lease.sender().send(request).await {
                 Ok(response) => return Ok(Answer::on_http1(response, lease)),
                 Err(Unanswered { unsent: Some(back), .. }) => request = back,
                 Err(Unanswered { error, unsent: None }) => return Err(SendError { stale, ..error }),
             }
         }
         let (io, local) = self.connect_http1(dialer, limits.connect_timeout).await?;
-        let mut lease = Http1Pool::lease(&self.http1, client::http1(io).await?, local, limits.per_connection);
-        let response = client::send_http1(lease.sender(), request).await?;
+        let mut lease = Http1Pool::lease(&self.http1, Http1::new(io), local, limits.per_connection);
+        let response = lease.sender().send(request).await?;
         Ok(Answer::on_http1(response, lease))
     }
 
@@ -211,17 +213,16 @@ impl Endpoint {
             Security::Plain => {
                 let stream = dialer.plain(self.addr, limit).await?;
                 let local = stream.local_addr().ok();
-                Ok(Opened::Http2(client::http2(stream).await?, local))
+                Ok(Opened::Http2(h2::connect(Box::new(stream)), local))
             }
             Security::Mutual { expected, sni } => {
                 let stream = dialer.mutual(self.addr, expected, sni, REQUESTS, limit).await?;
                 let local = stream.get_ref().0.local_addr().ok();
                 let agreed = stream.get_ref().1.alpn_protocol().unwrap_or_default();
                 if agreed == alpn::H2 || agreed == b"h2" {
-                    return Ok(Opened::Http2(client::http2(stream).await?, local));
+                    return Ok(Opened::Http2(h2::connect(Box::new(stream)), local));
                 }
-                let sender = client::http1(stream).await?;
-                self.http1.put(sender, local);
+                self.http1.put(Http1::new(Box::new(stream)), local);
                 Ok(Opened::Refused)
             }
         }
@@ -234,10 +235,13 @@ impl Endpoint {
 
     async fn send_tunnel(&self, dialer: &Dialer, request: Request, limits: &Limits) -> Result<Answer, SendError> {
         let (io, local) = self.connect_http1(dialer, limits.connect_timeout).await?;
-        let mut sender = client::http1(io).await?;
-        let response = client::send_http1(&mut sender, request).await?;
+        let mut sender = Http1::new(io);
+        let connect = request.method() == http::Method::CONNECT;
+        let response = sender.send(request).await?;
+        let status = response.status();
+        let switched = status == http::StatusCode::SWITCHING_PROTOCOLS || (connect && status.is_success());
         // Used once: it is never given back to the pool.
-        Ok(Answer::on_own_connection(response, sender, local))
+        Ok(Answer::on_own_connection(response, sender, local, switched))
     }
 
     async fn connect_http1(

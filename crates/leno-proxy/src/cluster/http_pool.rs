@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::lock;
-use crate::http::client::Http1;
+use crate::http::h1::Http1;
 
 /// Idle connections.
 #[derive(Default)]
@@ -34,11 +34,12 @@ impl Http1Pool {
     /// An idle connection, if there is one that is alive.
     pub fn take(self: &Arc<Self>) -> Option<Lease> {
         let mut idle = lock(&self.idle);
-        idle.retain(|c| !c.sender.is_closed());
-        // One that is not ready yet is still busy with the end of its last request.
-        let place = idle.iter().rposition(|c| c.sender.is_ready())?;
-        let connection = idle.swap_remove(place);
-        Some(Lease { pool: Arc::clone(self), connection })
+        loop {
+            let mut connection = idle.pop()?;
+            if connection.sender.is_alive() {
+                return Some(Lease { pool: Arc::clone(self), connection });
+            }
+        }
     }
 
     /// A new connection, on loan for its first request. It is closed after `per_connection` requests.
@@ -71,9 +72,9 @@ impl Http1Pool {
         let mut idle = lock(&self.idle);
         let mut kept = 0;
         idle.sort_by_key(|c| std::cmp::Reverse(c.since));
-        idle.retain(|c| {
+        idle.retain_mut(|c| {
             let rested = now.saturating_duration_since(c.since);
-            let keep = !c.sender.is_closed() && rested < limit && (rested < SPARE || kept < KEPT);
+            let keep = c.sender.is_alive() && rested < limit && (rested < SPARE || kept < KEPT);
             kept += usize::from(keep);
             keep
         });
@@ -100,6 +101,12 @@ impl Lease {
         &mut self.connection.sender
     }
 
+    /// The connection, to look at.
+    #[must_use]
+    pub const fn connection(&self) -> &Http1 {
+        &self.connection.sender
+    }
+
     /// This end's address.
     #[must_use]
     pub const fn local(&self) -> Option<SocketAddr> {
@@ -110,7 +117,7 @@ impl Lease {
     pub fn give_back(self) {
         let Self { pool, mut connection } = self;
         connection.left = connection.left.saturating_sub(1);
-        if connection.left == 0 || connection.sender.is_closed() {
+        if connection.left == 0 || !connection.sender.is_free() {
             return;
         }
         connection.since = Instant::now();

@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::lock;
-use crate::http::client::{Http2, SendError};
+use crate::http::client::SendError;
+use crate::http::h2::Http2;
 
 /// What opening a connection came to.
 pub enum Opened {

@@ -6,6 +6,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use leno_http::h1::BadBody;
+
+use super::{h1, h2};
 
 /// A request as the pipeline sees it.
 pub type Request = http::Request<Body>;
@@ -22,7 +25,8 @@ pub struct Body(Kind);
 enum Kind {
     Empty,
     Whole(Option<Bytes>),
-    Wire(hyper::body::Incoming),
+    Http1(h1::Incoming),
+    Http2(h2::Incoming),
     Boxed(Boxed),
 }
 
@@ -40,10 +44,16 @@ impl Body {
         if bytes.is_empty() { Self::empty() } else { Self(Kind::Whole(Some(bytes))) }
     }
 
-    /// A body that a codec receives.
+    /// A body that arrives by HTTP/1.
     #[must_use]
-    pub fn wire(incoming: hyper::body::Incoming) -> Self {
-        if incoming.is_end_stream() { Self::empty() } else { Self(Kind::Wire(incoming)) }
+    pub const fn http1(incoming: h1::Incoming) -> Self {
+        Self(Kind::Http1(incoming))
+    }
+
+    /// A body that arrives by HTTP/2.
+    #[must_use]
+    pub const fn http2(incoming: h2::Incoming) -> Self {
+        Self(Kind::Http2(incoming))
     }
 
     /// Any other source of frames.
@@ -66,7 +76,8 @@ impl HttpBody for Body {
         match &mut self.0 {
             Kind::Empty => Poll::Ready(None),
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Kind::Wire(incoming) => Pin::new(incoming).poll_frame(cx).map_err(BodyError::from),
+            Kind::Http1(incoming) => incoming.poll_frame(cx),
+            Kind::Http2(incoming) => incoming.poll_frame(cx),
             Kind::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -75,7 +86,8 @@ impl HttpBody for Body {
         match &self.0 {
             Kind::Empty => true,
             Kind::Whole(bytes) => bytes.is_none(),
-            Kind::Wire(incoming) => incoming.is_end_stream(),
+            Kind::Http1(incoming) => incoming.is_end_stream(),
+            Kind::Http2(incoming) => incoming.is_end_stream(),
             Kind::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -84,7 +96,8 @@ impl HttpBody for Body {
         match &self.0 {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
-            Kind::Wire(incoming) => incoming.size_hint(),
+            Kind::Http1(incoming) => incoming.size_hint(),
+            Kind::Http2(incoming) => incoming.size_hint(),
             Kind::Boxed(body) => body.size_hint(),
         }
     }
@@ -95,7 +108,7 @@ impl fmt::Debug for Body {
         f.write_str(match self.0 {
             Kind::Empty => "Body(empty)",
             Kind::Whole(_) => "Body(whole)",
-            Kind::Wire(_) => "Body(wire)",
+            Kind::Http1(_) | Kind::Http2(_) => "Body(wire)",
             Kind::Boxed(_) => "Body(source)",
         })
     }
@@ -104,9 +117,18 @@ impl fmt::Debug for Body {
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// The codec failed: the connection broke, or the peer sent what is not HTTP.
+    /// Its stream ended before.
     #[error("{0}")]
-    Codec(#[from] hyper::Error),
+    Http2(h2::Failure),
+    /// The connection broke in the middle of it.
+    #[error("the connection broke in the middle of the body: {0}")]
+    Broken(std::io::ErrorKind),
+    /// The peer sent what is not HTTP.
+    #[error("{0}")]
+    Malformed(BadBody),
+    /// It is shorter or longer than its head said.
+    #[error("the body is not as long as its head said")]
+    Length,
     /// The time for the whole exchange ran out.
     #[error("the route's timeout ran out in the middle of the body")]
     Timeout,

@@ -173,9 +173,8 @@ impl Exchange {
             self.finish(Reason::Answered);
             return Response::from_parts(parts, body);
         }
-        let timer = self.deadline.map(|at| Box::pin(tokio::time::sleep_until(at)));
         let messages = self.is_grpc().then(Messages::default);
-        Response::from_parts(parts, Body::from_source(Observed { inner: body, exchange: self, timer, messages }))
+        Response::from_parts(parts, Body::from_source(Observed { inner: body, exchange: self, timer: None, messages }))
     }
 }
 
@@ -190,6 +189,7 @@ impl Drop for Exchange {
 struct Observed {
     inner: Body,
     exchange: Box<Exchange>,
+    /// Made once the body is waited for: most are here with their heads.
     timer: Option<Pin<Box<Sleep>>>,
     messages: Option<Messages>,
 }
@@ -201,7 +201,14 @@ impl HttpBody for Observed {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         let Poll::Ready(next) = Pin::new(&mut this.inner).poll_frame(cx) else {
-            if this.timer.as_mut().is_some_and(|t| t.as_mut().poll(cx).is_ready()) {
+            if let Some(deadline) = this.exchange.deadline
+                && this
+                    .timer
+                    .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)))
+                    .as_mut()
+                    .poll(cx)
+                    .is_ready()
+            {
                 this.exchange.finish(Reason::Timeout);
                 return Poll::Ready(Some(Err(BodyError::Timeout)));
             }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, TE, UPGRADE, USER_AGENT};
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use leno_core::decide::route::HeaderLookup;
 use leno_core::model::route::HeaderEdit;
 use leno_core::tap;
 
 use super::body::Head;
+use crate::telemetry::Text;
 
 /// Headers as decisions look them up; values of a repeated header are joined.
 pub struct Lookup<'h> {
@@ -65,16 +66,19 @@ pub fn authority(head: &Head) -> &str {
     }
 }
 
+/// The same, for a record.
+#[must_use]
+pub fn authority_text(head: &Head) -> Text {
+    match head.uri.authority() {
+        Some(authority) => Text::from(authority),
+        None => Text::from(head.headers.get(HOST)),
+    }
+}
+
 /// A header's first value, empty where it is missing or not text.
 #[must_use]
 pub fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
     headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
-}
-
-/// The client's name for itself.
-#[must_use]
-pub fn user_agent(headers: &HeaderMap) -> &str {
-    text(headers, &USER_AGENT)
 }
 
 /// Whether it is gRPC, by its content type.

@@ -1,41 +1,59 @@
 //! Connections that stop being HTTP: WebSocket and other upgrades, and CONNECT.
 
+use std::fmt;
 use std::time::Duration;
 
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use leno_core::Reason;
 
+use tokio::sync::oneshot;
+
 use super::body::Head;
-use super::client::RawResponse;
 use super::exchange::Exchange;
-use crate::tcp::splice::{Meter, splice};
+use super::h1::Upgrade;
+use crate::tcp::splice::{Io, Meter, splice};
 
 /// One side of a connection, once HTTP has left it.
-#[derive(Debug)]
-pub struct Tunnel(OnUpgrade);
+pub struct Tunnel(Side);
+
+enum Side {
+    /// As soon as the client has been answered.
+    Coming(oneshot::Receiver<Box<dyn Io>>),
+    Here(Box<dyn Io>),
+}
+
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tunnel")
+    }
+}
 
 impl Tunnel {
-    /// The client's side. Present on every HTTP/1 request; it comes to life only after a 101 or a CONNECT's 2xx.
+    /// The client's side. Present on every request that asks for it; it comes to life only after a 101 or a CONNECT's 2xx.
     #[must_use]
     pub fn of_request(head: &mut Head) -> Option<Self> {
-        head.extensions.remove::<OnUpgrade>().map(Self)
+        head.extensions.remove::<Upgrade>()?.take().map(|coming| Self(Side::Coming(coming)))
     }
 
-    /// The endpoint's side, where it agreed.
+    /// The endpoint's side, after it has agreed.
     #[must_use]
-    pub fn of_response(response: &mut RawResponse) -> Option<Self> {
-        response.extensions_mut().remove::<OnUpgrade>().map(Self)
+    pub fn of_endpoint(io: Box<dyn Io>) -> Self {
+        Self(Side::Here(io))
+    }
+
+    async fn open(self) -> Option<Box<dyn Io>> {
+        match self.0 {
+            Side::Coming(coming) => coming.await.ok(),
+            Side::Here(io) => Some(io),
+        }
     }
 
     /// Carries bytes both ways after the answer has gone to the client, and ends the exchange when both have ended.
     pub fn join(self, endpoint: Self, mut exchange: Box<Exchange>) {
         tokio::spawn(async move {
-            let (Ok(client), Ok(server)) = (self.0.await, endpoint.0.await) else {
+            let (Some(mut client), Some(mut server)) = (self.open().await, endpoint.open().await) else {
                 exchange.finish(Reason::UpstreamAborted);
                 return;
             };
-            let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
             let ended = splice(&mut client, &mut server, IDLE, &Count(&exchange)).await;
             exchange.say(&ended.detail);
             let reason = if ended.reason == Reason::Closed { Reason::Answered } else { ended.reason };

@@ -9,10 +9,10 @@ use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Uri, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::body::{Body, BodyError, Request, Response};
-use super::client::{Http1, RawResponse};
+use super::h1::Http1;
+use super::h2::Incoming;
 use super::tunnel::Tunnel;
 use crate::cluster::http_pool::Lease;
 use crate::cluster::mux::Ticket;
@@ -72,84 +72,109 @@ pub struct Answer {
 impl Answer {
     /// On a connection of the pool, which gets it back when the body has ended.
     #[must_use]
-    pub fn on_http1(response: RawResponse, lease: Lease) -> Self {
+    pub fn on_http1(response: http::Response<()>, lease: Lease) -> Self {
         let local = lease.local();
-        Self::bind(response, Hold::Http1(lease), local)
+        Self::bind(response, Source::Http1(lease), local)
     }
 
     /// One of many on a connection.
     #[must_use]
-    pub fn on_http2(response: RawResponse, ticket: Ticket) -> Self {
+    pub fn on_http2(response: http::Response<Incoming>, ticket: Ticket) -> Self {
         let local = ticket.local();
-        Self::bind(response, Hold::Http2(ticket), local)
-    }
-
-    /// On a connection of its own.
-    #[must_use]
-    pub fn on_own_connection(mut response: RawResponse, sender: Http1, local: Option<SocketAddr>) -> Self {
-        let tunnel = Tunnel::of_response(&mut response);
-        let mut answer = Self::bind(response, Hold::Own(sender), local);
-        answer.tunnel = tunnel;
-        answer
-    }
-
-    fn bind(response: RawResponse, hold: Hold, local: Option<SocketAddr>) -> Self {
         let (parts, body) = response.into_parts();
-        let body = if body.is_end_stream() {
-            hold.ended();
+        Self::bind(http::Response::from_parts(parts, ()), Source::Http2(body, ticket), local)
+    }
+
+    /// On a connection of its own. `switched`: it has left HTTP, as it was asked.
+    #[must_use]
+    pub fn on_own_connection(
+        response: http::Response<()>,
+        sender: Http1,
+        local: Option<SocketAddr>,
+        switched: bool,
+    ) -> Self {
+        if switched {
+            let tunnel = Some(Tunnel::of_endpoint(sender.into_io()));
+            return Self { response: response.map(|()| Body::empty()), tunnel, local };
+        }
+        Self::bind(response, Source::Own(sender), local)
+    }
+
+    fn bind(response: http::Response<()>, source: Source, local: Option<SocketAddr>) -> Self {
+        let body = if source.is_end_stream() {
+            source.ended();
             Body::empty()
         } else {
-            Body::from_source(Bound { inner: body, hold: Some(hold) })
+            Body::from_source(Bound(Some(source)))
         };
-        Self { response: Response::from_parts(parts, body), tunnel: None, local }
+        Self { response: response.map(|()| body), tunnel: None, local }
     }
 }
 
-/// What a response's body keeps from being used by others, or closed.
-enum Hold {
+/// Where a response's body comes from. Dropped with an unfinished body, an HTTP/1 connection closes and an HTTP/2 stream is
+/// reset.
+enum Source {
     Http1(Lease),
-    Http2(Ticket),
+    Http2(Incoming, #[expect(dead_code, reason = "held for what its drop does")] Ticket),
     Own(Http1),
 }
 
-impl Hold {
+impl Source {
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(lease) => lease.connection().is_end_stream(),
+            Self::Http2(body, _) => body.is_end_stream(),
+            Self::Own(sender) => sender.is_end_stream(),
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Http1(lease) => lease.sender().poll_frame(cx),
+            Self::Http2(body, _) => body.poll_frame(cx),
+            Self::Own(sender) => sender.poll_frame(cx),
+        }
+    }
+
     fn ended(self) {
         match self {
             Self::Http1(lease) => lease.give_back(),
-            Self::Http2(ticket) => drop(ticket),
-            Self::Own(sender) => drop(sender),
+            Self::Http2(..) | Self::Own(_) => {}
         }
     }
 }
 
-struct Bound {
-    inner: Incoming,
-    /// Dropped with an unfinished body, an HTTP/1 connection closes and an HTTP/2 stream is reset.
-    hold: Option<Hold>,
-}
+/// A response's body; `None` after its end.
+struct Bound(Option<Source>);
 
 impl HttpBody for Bound {
     type Data = Bytes;
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        let Some(source) = &mut self.0 else { return Poll::Ready(None) };
+        let polled = source.poll_frame(cx);
         let ended = match &polled {
             Poll::Ready(None) => true,
-            Poll::Ready(Some(Ok(_))) => self.inner.is_end_stream(),
+            Poll::Ready(Some(Ok(_))) => source.is_end_stream(),
             Poll::Ready(Some(Err(_))) | Poll::Pending => false,
         };
-        if ended && let Some(hold) = self.hold.take() {
-            hold.ended();
+        if ended && let Some(source) = self.0.take() {
+            source.ended();
         }
-        polled.map_err(BodyError::from)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.0.as_ref().is_none_or(Source::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.0 {
+            None => SizeHint::with_exact(0),
+            Some(Source::Http1(lease)) => lease.connection().size_hint(),
+            Some(Source::Http2(body, _)) => body.size_hint(),
+            Some(Source::Own(sender)) => sender.size_hint(),
+        }
     }
 }

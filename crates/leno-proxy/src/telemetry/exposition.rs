@@ -322,7 +322,7 @@ const HTTP: [Http; 6] = [
     },
 ];
 
-/// In the order of [`super::series::TcpCounts::load`].
+/// In the order of `TcpCounts::load`.
 const TCP: [(&str, &str); 4] = [
     (metric::TCP_OPENED, "Opaque connections opened."),
     (metric::TCP_CLOSED, "Opaque connections closed."),

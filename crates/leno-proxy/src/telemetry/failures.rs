@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     fn record(id: &str, reason: Reason, path: String) -> RequestRecord {
-        RequestRecord { request_id: id.to_owned(), reason, path, ..RequestRecord::new(Direction::Outbound) }
+        RequestRecord { request_id: id.into(), reason, path: path.into(), ..RequestRecord::new(Direction::Outbound) }
     }
 
     #[test]
@@ -151,8 +151,8 @@ mod tests {
         let long = "ö".repeat(100_000);
         for _ in 0..CAPACITY {
             let huge = RequestRecord {
-                authority: long.clone(),
-                method: long.clone(),
+                authority: long.clone().into(),
+                method: long.clone().into(),
                 detail: long.clone(),
                 ..record(&long, Reason::Timeout, format!("/{long}"))
             };

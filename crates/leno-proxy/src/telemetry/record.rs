@@ -12,6 +12,8 @@ use leno_core::id::{Direction, Origin, ServiceId, SpiffeId};
 use leno_core::model::{Policies, Workload};
 use leno_core::trace::{SpanId, TraceId};
 
+use super::text::Text;
+
 /// One request that ended, in whatever way.
 ///
 /// The `Arc`s are what makes it cheap: telemetry finds a request's series by their addresses, so share them between
@@ -30,17 +32,17 @@ pub struct RequestRecord {
     /// HTTP or gRPC.
     pub protocol: ReqProtocol,
     /// Method.
-    pub method: String,
+    pub method: Text,
     /// Path with query, as the client sent it.
-    pub path: String,
+    pub path: Text,
     /// `Host` or `:authority`.
-    pub authority: String,
+    pub authority: Text,
     /// `User-Agent`.
-    pub user_agent: String,
+    pub user_agent: Text,
     /// `x-request-id`.
-    pub request_id: String,
+    pub request_id: Text,
     /// `x-forwarded-for`.
-    pub forwarded_for: String,
+    pub forwarded_for: Text,
     /// Version that the client spoke.
     pub http_version: HttpVersion,
     /// Status that the client got; 0 when it got none.
@@ -139,12 +141,12 @@ impl RequestRecord {
             duration: Duration::ZERO,
             upstream_time: None,
             protocol: ReqProtocol::Http,
-            method: String::new(),
-            path: String::new(),
-            authority: String::new(),
-            user_agent: String::new(),
-            request_id: String::new(),
-            forwarded_for: String::new(),
+            method: Text::default(),
+            path: Text::default(),
+            authority: Text::default(),
+            user_agent: Text::default(),
+            request_id: Text::default(),
+            forwarded_for: Text::default(),
             http_version: HttpVersion::Http11,
             status: 0,
             grpc_status: None,

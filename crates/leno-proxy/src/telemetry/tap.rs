@@ -109,12 +109,12 @@ pub(super) fn tapped(r: &RequestRecord) -> Tapped {
     Tapped {
         at_ms: u64::try_from(at.as_millis()).unwrap_or_default(),
         inbound: r.direction == Direction::Inbound,
-        request_id: r.request_id.clone(),
+        request_id: r.request_id.to_string(),
         source: peer(&r.source, r.downstream_remote),
         destination: peer(&r.destination, r.upstream_addr.or(r.downstream_local)),
         service: r.service.as_ref().map(|s| format!("{}.{}", s.name, s.namespace)).unwrap_or_default(),
-        method: r.method.clone(),
-        authority: r.authority.clone(),
+        method: r.method.to_string(),
+        authority: r.authority.to_string(),
         path: tap::path(&r.path),
         status: r.status,
         grpc: r.grpc_status,
@@ -162,8 +162,8 @@ mod tests {
 
     fn record(id: usize) -> RequestRecord {
         RequestRecord {
-            request_id: id.to_string(),
-            path: "/a?key=secret&flag".to_owned(),
+            request_id: id.to_string().into(),
+            path: "/a?key=secret&flag".into(),
             ..RequestRecord::new(Direction::Inbound)
         }
     }

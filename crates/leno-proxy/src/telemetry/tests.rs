@@ -276,7 +276,7 @@ fn the_telemetry_api_changes_labels_by_metric_and_leaves_metrics_out() {
     let client = Side { logs: Some(Vec::new()), metrics, tracing: None };
     telemetry.configure(&MeshConfig::default(), &Reporting { client: client.clone(), server: Side::default() });
     for (method, status) in [("GET", 200), ("POST", 200), ("GET", 404)] {
-        telemetry.request(&RequestRecord { method: method.to_owned(), status, ..request() });
+        telemetry.request(&RequestRecord { method: method.into(), status, ..request() });
     }
     drop(telemetry.tcp_open(tcp()));
     let series = parse(&text(&telemetry));

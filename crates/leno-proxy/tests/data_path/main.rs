@@ -5,6 +5,7 @@
 
 mod failures;
 mod http;
+mod http1;
 mod limits;
 mod routing;
 mod scene;

@@ -51,7 +51,7 @@ fn row_of(kind: Kind, pod: &Pod) -> Option<(String, String)> {
 /// Linkerd's columns.
 pub(crate) fn stat_table(stat: &Stat, namespaces: bool, wide: bool, screen: &Screen) -> String {
     if stat.rows.is_empty() {
-        return "no traffic seen, and no meshed pod of this kind here (-A looks in all namespaces)\n".to_owned();
+        return "no traffic seen, and no meshed pod of this kind here yet (-A looks in all namespaces)\n".to_owned();
     }
     let namespaces = namespaces && stat.rows.iter().any(|row| row.kind != Kind::Namespace);
     let table = |titles: [&'static str; 7]| {
@@ -143,7 +143,8 @@ pub(super) fn stat_json(stat: &Stat) -> Value {
 /// Linkerd's columns.
 pub(crate) fn edges_table(edges: &Edges, wide: bool, screen: &Screen) -> String {
     if edges.rows.is_empty() {
-        return "no traffic seen (-A looks in all namespaces, -t 5m further back)\n".to_owned();
+        return "no traffic seen yet; sidecars are asked every 5 s (-A looks in all namespaces, -t 5m further back)\n"
+            .to_owned();
     }
     let mut header = vec!["SRC", "DST", "SRC_NS", "DST_NS", "SECURED"];
     if wide {

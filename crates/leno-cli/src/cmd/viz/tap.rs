@@ -2,6 +2,7 @@
 
 pub(super) mod line;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use leno_core::names::port;
 use leno_core::tap::{Tapped, Taps};
 use leno_viz::model::{Kind, Resource, parse_duration};
 use leno_viz::tap::{DEFAULT_PACE, Filter, MOST_SIDECARS, Pace, Status};
+use leno_viz::window::ProxyId;
 
 use crate::access::{self, Access, Pod};
 
@@ -174,6 +176,12 @@ impl Watch {
         }
         found.sort_by_key(|tapped| tapped.at_ms);
         Ok(found)
+    }
+
+    /// The sidecars that are asked.
+    pub(super) fn sidecars(&self) -> BTreeSet<ProxyId> {
+        let id = |s: &Source| ProxyId { namespace: s.pod.namespace.clone(), pod: s.pod.name.clone() };
+        self.sources.iter().map(id).collect()
     }
 
     /// Whether its time is over.

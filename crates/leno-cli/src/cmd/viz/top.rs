@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use leno_core::tap::Tapped;
+use leno_viz::tap::pick::tells;
 
 use super::rows::{ms, success};
 use super::tap::line::{callee, printable, who};
@@ -54,7 +55,9 @@ pub(super) fn run(args: &Args, mesh: &dyn Access) -> anyhow::Result<ExitCode> {
     loop {
         let found = watch.fetch(mesh)?;
         if !view.paused {
-            found.iter().for_each(|tapped| sums.add(tapped, view.hide_paths));
+            // Where the sidecars of both ends tell of a request, one of them counts.
+            let asked = watch.sidecars();
+            found.iter().filter(|t| tells(t, &asked)).for_each(|t| sums.add(t, view.hide_paths));
         }
         let next = Instant::now() + PERIOD;
         let goes_on = match &full {
@@ -161,7 +164,10 @@ impl View {
         let lost = if lost > 0 { format!(", {lost} requests not counted") } else { String::new() };
         let shown = sums.rows.len().min(self.offset + page);
         let from = shown.min(self.offset + 1);
-        let head = format!("{state}: rows {from}-{shown} of {} by {}{lost}", sums.rows.len(), self.sort.name());
+        let head = match sums.rows.len() {
+            0 => format!("{state}: waiting for a request to end{lost}"),
+            all => format!("{state}: rows {from}-{shown} of {all} by {}{lost}", self.sort.name()),
+        };
         let mut lines: Vec<String> = std::iter::once(head).chain(table.lines().map(str::to_owned)).collect();
         lines.resize(page + 2, String::new());
         lines.push(screen.paint(KEYS_LINE, Look::Faint));

@@ -172,7 +172,7 @@ fn seen(args: &Args, running: &dyn Access) -> anyhow::Result<Vec<Kind>> {
         let key = (t.source.namespace.clone(), t.source.pod.clone(), t.method.clone(), t.authority.clone(), path);
         *found.entry(key).or_default() += 1;
     };
-    for one in remembered::gather(running)? {
+    for one in remembered::gather(running)?.failures {
         note(&one.failure.request);
     }
     let mut next: Vec<Option<u64>> = pods.iter().map(|p| fetch(p, None).ok().map(|t| t.next)).collect();

@@ -356,7 +356,8 @@ fn line_of_rule(source: &str, origin: &Origin, rule: usize) -> Option<u32> {
     };
     let objects = leno_config::read(file, &text).objects;
     let object = objects.iter().find(is)?;
-    let at = ObjectPath::root().keys("spec.http").index(rule);
+    let list = if origin.kind == "VirtualService" { "spec.http" } else { "spec.rules" };
+    let at = ObjectPath::root().keys(list).index(rule);
     object.value_at(&at).map(|_| object.line_of(&at))
 }
 

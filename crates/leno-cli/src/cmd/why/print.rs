@@ -1,8 +1,10 @@
-//! The answer for people: a line for each decision, and at the end what would come back. Fits 80 columns.
+//! The answer for people: a line for each decision, and at the end what would come back. Fits 80 columns, and the usual answer 24
+//! lines: what was said already, of the name or of another destination, is not said again unless all is asked for.
 
 use std::collections::BTreeSet;
 
-use leno_core::why::words::percent;
+use leno_core::model::traffic::Balancer;
+use leno_core::why::words::{self, percent};
 use leno_core::why::{Branch, Candidate, Outcome, State, Step};
 
 use super::Answer;
@@ -11,9 +13,9 @@ use crate::table::{Look, Screen};
 /// The answer as text. `wide`: nothing is folded, every pod is shown.
 pub(super) fn text(answer: &Answer<'_>, screen: &Screen, wide: bool) -> String {
     let width = if wide { usize::MAX } else { screen.width.unwrap_or(usize::MAX).max(NARROWEST) };
-    let mut page = Page { out: String::new(), screen, width, wide, named: BTreeSet::new(), told: Vec::new() };
+    let mut page = Page { out: String::new(), screen, width, wide, named: BTreeSet::new(), told: Told::default() };
     page.head(answer);
-    for step in &answer.trace.steps {
+    for step in answer.trace.steps.iter().filter(|s| wide || !is_told_by(answer.name, s)) {
         page.step(step, "");
     }
     let many = answer.trace.branches.len() > 1;
@@ -31,8 +33,16 @@ struct Page<'s> {
     wide: bool,
     /// Places that were named already.
     named: BTreeSet<String>,
-    /// Decisions about the pods that were told last, to be told once where those of the next ones are alike.
-    told: Vec<Step>,
+    told: Told,
+}
+
+/// What was told last, to be told once where the next is alike.
+#[derive(Default)]
+struct Told {
+    /// Of a destination: how a pod is chosen, and limits.
+    branch: Vec<Step>,
+    /// Of its pods.
+    pods: Vec<Step>,
 }
 
 impl Page<'_> {
@@ -50,30 +60,53 @@ impl Page<'_> {
 
     fn step(&mut self, step: &Step, indent: &str) {
         let look = if step.stops { Look::Bad } else { Look::Plain };
-        let place = place(step);
-        let place = if self.wide || self.named.insert(place.clone()) { place } else { String::new() };
-        self.item(&format!("{indent}{}", step.what), &step.says, &place, look);
-        for more in &step.more {
+        let place = self.new_place(step);
+        let what = if step.what == "authorization" { "policies" } else { &step.what };
+        self.item(&format!("{indent}{what}"), &step.says, &place, look);
+        let shown = if self.wide || step.more.len() <= MORE + 1 { step.more.len() } else { MORE };
+        for more in step.more.iter().take(shown) {
             self.line(more, COLUMN + 2, Look::Faint);
         }
+        if shown < step.more.len() {
+            let rest = format!("and {} more, by -o wide", step.more.len() - shown);
+            self.line(&rest, COLUMN + 2, Look::Faint);
+        }
+    }
+
+    /// Where it stands, unless that was said before.
+    fn new_place(&mut self, step: &Step) -> String {
+        let place = place(step);
+        if self.wide || self.named.insert(place.clone()) { place } else { String::new() }
     }
 
     fn branch(&mut self, branch: &Branch, many: bool) {
         let indent = if many { "  " } else { "" };
+        let mut steps = branch.steps.as_slice();
         if many || branch.weight.is_some() {
             let service = branch.service.as_ref().map(ToString::to_string).unwrap_or_default();
             let subset = branch.subset.as_ref().map(|s| format!(" subset {s}")).unwrap_or_default();
             let weight = branch.weight.filter(|_| many).map(|w| format!(" (weight {w})")).unwrap_or_default();
-            self.item(
-                "to",
-                &format!("{}{weight} {service}:{}{subset}", percent(branch.share), branch.port),
-                "",
-                Look::Plain,
-            );
+            let mut says = format!("{}{weight} {service}:{}{subset}", percent(branch.share), branch.port);
+            let mut by = String::new();
+            // The subset's labels, which the step repeats its name for.
+            if let (Some(name), [first, rest @ ..]) = (&branch.subset, steps)
+                && let Some(labels) = first.says.strip_prefix(name.as_str()).filter(|_| !self.wide && !first.stops)
+            {
+                says.push_str(labels);
+                by = self.new_place(first);
+                steps = rest;
+            }
+            self.item("to", &says, &by, Look::Plain);
         }
-        for step in &branch.steps {
+        let choice = branch.candidates.iter().filter(|c| c.share > 0.0).count() > 1;
+        for step in steps {
+            let plain = !choice && step.says == words::balancer(&Balancer::default());
+            if !self.wide && !step.stops && (plain || self.told.branch.contains(step)) {
+                continue;
+            }
             self.step(step, indent);
         }
+        self.told.branch = branch.steps.clone();
         self.candidates(branch, indent);
     }
 
@@ -100,21 +133,19 @@ impl Page<'_> {
             let more = group.len().saturating_sub(SHOWN);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let look = if first.state == State::Ready { Look::Plain } else { Look::Warn };
-            self.item(&format!("{indent}pod"), &format!("{}{more}{state}", names.join(", ")), "", look);
-            if first.share <= 0.0 {
-                continue;
-            }
             let callee = first.inbound.iter().flat_map(|i| &i.steps);
             let steps: Vec<Step> = first.steps.iter().chain(callee).cloned().collect();
-            if !self.wide && steps == self.told {
-                self.line("mutual TLS and policies as above", COLUMN, Look::Faint);
+            let again = first.share > 0.0 && !self.wide && steps == self.told.pods;
+            let rest = if again { "; the rest as above" } else { "" };
+            self.item(&format!("{indent}pod"), &format!("{}{more}{state}{rest}", names.join(", ")), "", look);
+            if again || first.share <= 0.0 {
                 continue;
             }
             for (at, step) in steps.iter().enumerate() {
                 let indent = if at < first.steps.len() { indent.to_owned() } else { format!("{indent}> ") };
                 self.step(step, &indent);
             }
-            self.told = steps;
+            self.told.pods = steps;
         }
     }
 
@@ -135,8 +166,18 @@ impl Page<'_> {
     }
 
     fn item(&mut self, label: &str, says: &str, place: &str, look: Look) {
-        let place = if place.is_empty() { String::new() } else { format!(" [{place}]") };
-        let lines = fold(&format!("{says}{place}"), self.width.saturating_sub(COLUMN));
+        let width = self.width.saturating_sub(COLUMN);
+        let mut lines = fold(says, width);
+        if !place.is_empty() {
+            // Whole where it can be, so that it can be clicked or copied.
+            let place = format!("[{place}]");
+            match lines.last_mut() {
+                Some(last) if last.chars().count() + 1 + place.chars().count() <= width => {
+                    last.push_str(&format!(" {place}"));
+                }
+                _ => lines.extend(fold(&place, width)),
+            }
+        }
         for (at, line) in lines.iter().enumerate() {
             let label = if at == 0 { label } else { "" };
             let painted = self.screen.paint(label, Look::Faint);
@@ -150,6 +191,14 @@ impl Page<'_> {
             self.out.push_str(&format!("{}{}\n", " ".repeat(indent), self.screen.paint(&line, look)));
         }
     }
+}
+
+/// Whether the line about the name has said it: which service the address is.
+fn is_told_by(name: &str, step: &Step) -> bool {
+    let service = step.says.split_once(" is service ").and_then(|(_, rest)| rest.split_once(", port "));
+    step.what == "destination"
+        && !step.stops
+        && service.is_some_and(|(service, _)| name.contains(&format!(" is service {service},")))
 }
 
 fn pod(candidate: &Candidate) -> String {
@@ -199,8 +248,10 @@ fn fold(text: &str, width: usize) -> Vec<String> {
 }
 
 /// Where what is said begins.
-const COLUMN: usize = 16;
+const COLUMN: usize = 14;
 /// Terminals are taken to be at least so wide.
 const NARROWEST: usize = 40;
 /// Pods of a group that are named.
 const SHOWN: usize = 2;
+/// Lines under a decision: rules that do not match, policies.
+const MORE: usize = 3;

@@ -1,5 +1,6 @@
 //! Requests that failed lately, as the sidecars remember them, and what would become of the same request now.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -42,10 +43,11 @@ struct Said<'a> {
 /// # Errors
 /// When nobody remembers such a request.
 pub(super) fn run(args: &Args, running: &dyn Access) -> anyhow::Result<ExitCode> {
-    let all = gather(running)?;
+    let memory = gather(running)?;
+    let all = &memory.failures;
     let found = match (&args.request_id, &args.last_failure) {
-        (Some(id), _) => by_id(&all, id),
-        (None, Some(resource)) => last(&all, resource, &args.namespace),
+        (Some(id), _) => by_id(all, id),
+        (None, Some(resource)) => last(&memory, resource, &args.namespace),
         (None, None) => bail!("give --request-id or --last-failure"),
     };
     let Some(first) = found.first() else {
@@ -55,8 +57,10 @@ pub(super) fn run(args: &Args, running: &dyn Access) -> anyhow::Result<ExitCode>
         );
         bail!(
             "no sidecar remembers a failure of {what}: each keeps its last 256 failures since it started, and nothing of \
-             requests that got through (`leno viz tap` shows those as they end); {} failures are remembered in all",
-            all.len()
+             requests that got through, by a retry too (`leno viz tap` shows those as they end); {} failures are remembered in \
+             all, {} of them tries that a retry made good",
+            all.len(),
+            all.iter().filter(|seen| memory.was_made_good(seen)).count()
         );
     };
     let mesh = Mesh::running(running.objects()?)?;
@@ -71,11 +75,36 @@ pub(super) fn run(args: &Args, running: &dyn Access) -> anyhow::Result<ExitCode>
     Ok(ExitCode::FAILURE)
 }
 
-/// What all sidecars remember, the newest first.
+/// What all sidecars remember.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// The newest first.
+    pub(super) failures: Vec<Seen>,
+    /// `POD.NAMESPACE` of the sidecars that answered, and since when each has forgotten nothing, milliseconds since 1970.
+    whole: BTreeMap<String, u64>,
+}
+
+impl Memory {
+    /// Whether this is what a callee saw of a try that the caller's sidecar repeated, and the request did not fail: that
+    /// sidecar remembers the failures of the time, and not this one. So it is for copies, whose answers nobody waits for.
+    fn was_made_good(&self, seen: &Seen) -> bool {
+        let request = &seen.failure.request;
+        let caller = format!("{}.{}", request.source.pod, request.source.namespace);
+        // Plaintext may have passed by the caller's sidecar.
+        let told = request.inbound && request.secured && !request.request_id.is_empty();
+        if !told || self.whole.get(&caller).is_none_or(|since| request.at_ms < *since) {
+            return false;
+        }
+        let of_caller = |s: &&Seen| s.by == caller && !s.failure.request.inbound;
+        !self.failures.iter().filter(of_caller).any(|s| s.failure.request.request_id == request.request_id)
+    }
+}
+
+/// What all sidecars remember.
 ///
 /// # Errors
 /// When there are too many, or none answers.
-pub(super) fn gather(running: &dyn Access) -> anyhow::Result<Vec<Seen>> {
+pub(super) fn gather(running: &dyn Access) -> anyhow::Result<Memory> {
     let meshed: Vec<access::Pod> = running.pods()?.into_iter().filter(|p| p.meshed && !p.ended).collect();
     if meshed.is_empty() {
         bail!("no pod has a sidecar");
@@ -83,20 +112,22 @@ pub(super) fn gather(running: &dyn Access) -> anyhow::Result<Vec<Seen>> {
     if meshed.len() > MOST {
         eprintln!("only {MOST} of {} sidecars are asked", meshed.len());
     }
-    let mut all = Vec::new();
+    let mut memory = Memory::default();
     for pod in meshed.iter().take(MOST) {
         let failures = access::pod_json(running, pod, port::ADMIN, "/leno/v1/failures")
             .and_then(|v| serde_json::from_value::<Failures>(v).context("the sidecar's answer"));
         match failures {
             Ok(found) => {
                 let by = format!("{}.{}", pod.name, pod.namespace);
-                all.extend(found.failures.into_iter().map(|failure| Seen { by: by.clone(), failure }));
+                let oldest = found.failures.iter().map(|f| f.request.at_ms).min().unwrap_or_default();
+                memory.whole.insert(by.clone(), if found.forgotten > 0 { oldest } else { 0 });
+                memory.failures.extend(found.failures.into_iter().map(|failure| Seen { by: by.clone(), failure }));
             }
             Err(error) => eprintln!("{}.{}: {error:#}", pod.name, pod.namespace),
         }
     }
-    all.sort_by_key(|s| std::cmp::Reverse(s.failure.request.at_ms));
-    Ok(all)
+    memory.failures.sort_by_key(|s| std::cmp::Reverse(s.failure.request.at_ms));
+    Ok(memory)
 }
 
 fn by_id(all: &[Seen], id: &str) -> Vec<Seen> {
@@ -106,11 +137,12 @@ fn by_id(all: &[Seen], id: &str) -> Vec<Seen> {
 }
 
 /// The newest one, with what other sidecars remember of the same request.
-fn last(all: &[Seen], resource: &Resource, namespace: &str) -> Vec<Seen> {
-    let Some(newest) = all.iter().find(|s| is_of(&s.failure, resource, namespace)) else { return Vec::new() };
+fn last(memory: &Memory, resource: &Resource, namespace: &str) -> Vec<Seen> {
+    let failed = |s: &&Seen| is_of(&s.failure, resource, namespace) && !memory.was_made_good(s);
+    let Some(newest) = memory.failures.iter().find(failed) else { return Vec::new() };
     match newest.failure.request.request_id.as_str() {
         "" => vec![newest.clone()],
-        id => by_id(all, id),
+        id => by_id(&memory.failures, id),
     }
 }
 
@@ -213,3 +245,53 @@ fn ago(at_ms: u64) -> String {
 
 /// Sidecars that are asked at most.
 const MOST: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use leno_core::tap::Tapped;
+
+    use super::*;
+
+    /// As a callee (`inbound`) or its caller saw it.
+    fn seen(id: &str, inbound: bool, at_ms: u64) -> Seen {
+        let peer = |name: &str| Peer {
+            namespace: "shop".to_owned(),
+            pod: format!("{name}-1"),
+            kind: "deployment".to_owned(),
+            workload: name.to_owned(),
+            ..Peer::default()
+        };
+        let request = Tapped {
+            at_ms,
+            inbound,
+            request_id: id.to_owned(),
+            source: peer("web"),
+            destination: peer("pay"),
+            service: "pay.shop".to_owned(),
+            secured: true,
+            ..Tapped::default()
+        };
+        let by = if inbound { "pay-1.shop" } else { "web-1.shop" }.to_owned();
+        Seen { by, failure: Remembered { request, ..Remembered::default() } }
+    }
+
+    fn memory(failures: Vec<Seen>, web_since: Option<u64>) -> Memory {
+        let whole = web_since.map(|since| ("web-1.shop".to_owned(), since)).into_iter().collect();
+        Memory { failures, whole }
+    }
+
+    fn last_of_pay(memory: &Memory) -> Vec<u64> {
+        let pay: Resource = "svc/pay".parse().expect("a resource");
+        last(memory, &pay, "shop").iter().map(|s| s.failure.request.at_ms).collect()
+    }
+
+    #[test]
+    fn a_try_that_a_retry_made_good_is_not_the_last_failure() {
+        let failures = || vec![seen("mended", true, 30), seen("bad", true, 20), seen("bad", false, 19)];
+        assert_eq!(last_of_pay(&memory(failures(), Some(0))), [19, 20], "the caller's first");
+        // Who has forgotten, or does not answer, does not say that it went well.
+        assert_eq!(last_of_pay(&memory(failures(), Some(31))), [30]);
+        assert_eq!(last_of_pay(&memory(failures(), None)), [30]);
+        assert!(last_of_pay(&memory(vec![seen("mended", true, 30)], Some(0))).is_empty());
+    }
+}

@@ -10,13 +10,15 @@ use super::{DEFAULT_TABLE, Field, Name};
 #[derive(Debug)]
 pub(super) struct Table {
     entries: VecDeque<Field>,
+    /// A few bits of each, to find one without looking at the others.
+    signs: VecDeque<u32>,
     size: usize,
     limit: usize,
 }
 
 impl Table {
     pub(super) fn new(limit: usize) -> Self {
-        Self { entries: VecDeque::new(), size: 0, limit: limit.min(DEFAULT_TABLE) }
+        Self { entries: VecDeque::new(), signs: VecDeque::new(), size: 0, limit: limit.min(DEFAULT_TABLE) }
     }
 
     pub(super) const fn limit(&self) -> usize {
@@ -37,6 +39,7 @@ impl Table {
         self.make_room(size);
         if size <= self.limit {
             self.size += size;
+            self.signs.push_front(sign(field.name.as_str(), field.value.as_bytes()));
             self.entries.push_front(field);
         }
     }
@@ -49,42 +52,38 @@ impl Table {
     fn make_room(&mut self, size: usize) {
         while self.size + size > self.limit {
             let Some(oldest) = self.entries.pop_back() else { return };
+            self.signs.pop_back();
             self.size -= oldest.size();
         }
     }
 
-    /// The index of the same field, and of one with the same name.
-    pub(super) fn find(&self, name: &Name, value: &HeaderValue) -> (Option<usize>, Option<usize>) {
-        let mut named = None;
-        for (n, entry) in self.entries.iter().enumerate() {
-            if entry.name == *name {
-                let index = n + STATIC.len() + 1;
-                if entry.value == *value {
-                    return (Some(index), Some(index));
-                }
-                named.get_or_insert(index);
-            }
-        }
-        let text = name.as_str();
-        for (n, entry) in STATIC.iter().enumerate().filter(|(_, e)| e.name == text) {
-            if entry.value.as_bytes() == value.as_bytes() {
-                return (Some(n + 1), Some(n + 1));
-            }
-            named = named.filter(|i| *i <= STATIC.len()).or(Some(n + 1));
-            if !entry.repeats {
-                break;
-            }
-        }
-        (None, named)
+    /// The index of the same field, among those that were added.
+    pub(super) fn find(&self, name: &str, value: &[u8]) -> Option<usize> {
+        let sign = sign(name, value);
+        let same =
+            |n: &usize| self.entries.get(*n).is_some_and(|e| e.value.as_bytes() == value && e.name.as_str() == name);
+        let mut likely = self.signs.iter().enumerate().filter(|(_, s)| **s == sign).map(|(n, _)| n);
+        likely.find(same).map(|n| n + STATIC.len() + 1)
     }
+
+    /// The index of a field with that name; 0 where there is none.
+    pub(super) fn find_name(&self, name: &str) -> usize {
+        let added = || self.entries.iter().position(|e| e.name.as_str() == name).map(|n| n + STATIC.len());
+        STATIC.iter().position(|e| e.name == name).or_else(added).map_or(0, |n| n + 1)
+    }
+}
+
+/// Lengths and last bytes: nearly all fields of a table differ in them.
+fn sign(name: &str, value: &[u8]) -> u32 {
+    let last = |bytes: &[u8]| bytes.last().copied().unwrap_or(0);
+    let low = |n: usize| u8::try_from(n & 0xff).unwrap_or(0);
+    u32::from_le_bytes([low(name.len()), last(name.as_bytes()), low(value.len()), last(value)])
 }
 
 /// An entry of RFC 7541, appendix A.
 pub(super) struct Entry {
     name: &'static str,
     value: &'static str,
-    /// The next entry has the same name.
-    repeats: bool,
 }
 
 impl Entry {
@@ -102,11 +101,11 @@ impl Entry {
 }
 
 const fn one(name: &'static str) -> Entry {
-    Entry { name, value: "", repeats: false }
+    Entry { name, value: "" }
 }
 
 const fn is(name: &'static str, value: &'static str) -> Entry {
-    Entry { name, value, repeats: true }
+    Entry { name, value }
 }
 
 /// RFC 7541, appendix A.

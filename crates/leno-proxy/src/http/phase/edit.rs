@@ -36,7 +36,7 @@ pub fn request(chosen: &mut Chosen, exchange: &mut Exchange, request: &mut Head,
         }
         // A rule may set the host by its headers too.
         if rule.headers.request.set.iter().any(|(n, _)| n == "host" || n == ":authority") {
-            exchange.record.authority = heads::authority(request).to_owned();
+            exchange.record.authority = heads::authority_text(request);
         }
     }
     Ok(())

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::header::HeaderName;
+use http::header::{HeaderName, USER_AGENT};
 use http::{HeaderValue, Version};
 use leno_core::names::header;
 
 use crate::http::body::Head;
 use crate::http::exchange::Exchange;
 use crate::http::heads;
-use crate::telemetry::{HttpVersion, ReqProtocol};
+use crate::telemetry::{HttpVersion, ReqProtocol, Text};
 
 /// Both ends of the client's connection.
 #[derive(Clone, Debug)]
@@ -31,12 +31,12 @@ pub fn read(exchange: &mut Exchange, request: &mut Head, downstream: &Downstream
     exchange.note_headers(&request.headers);
     let record = &mut exchange.record;
     let headers = &request.headers;
-    record.method = request.method.as_str().to_owned();
-    record.path = request.uri.path_and_query().map_or("/", |p| p.as_str()).to_owned();
-    record.authority = heads::authority(request).to_owned();
-    record.user_agent = heads::user_agent(headers).to_owned();
-    record.request_id = heads::text(headers, &REQUEST_ID).to_owned();
-    record.forwarded_for = heads::text(headers, &FORWARDED_FOR).to_owned();
+    record.method = Text::from(&request.method);
+    record.path = Text::from(request.uri.path_and_query());
+    record.authority = heads::authority_text(request);
+    record.user_agent = Text::from(headers.get(USER_AGENT));
+    record.request_id = Text::from(headers.get(&REQUEST_ID));
+    record.forwarded_for = Text::from(headers.get(&FORWARDED_FOR));
     record.http_version = match request.version {
         Version::HTTP_2 => HttpVersion::Http2,
         Version::HTTP_10 | Version::HTTP_09 => HttpVersion::Http10,

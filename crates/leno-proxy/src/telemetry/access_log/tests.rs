@@ -136,7 +136,7 @@ fn opaque_connections_have_lines_too() {
 #[test]
 fn a_client_cannot_forge_a_line() {
     let (log, lines) = log(Which::All, LogFormat::Text(None));
-    let record = RequestRecord { user_agent: "x\" 200 -\n[2018] \"GET".to_owned(), ..request() };
+    let record = RequestRecord { user_agent: "x\" 200 -\n[2018] \"GET".into(), ..request() };
     log.request(&record);
     let text = lines.get(&log);
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -225,12 +225,12 @@ fn request() -> RequestRecord {
         start: start(),
         duration: Duration::from_micros(41_900),
         upstream_time: Some(Duration::from_millis(39)),
-        method: "GET".to_owned(),
-        path: "/api/v1/reviews/7?x=1".to_owned(),
-        authority: "reviews:9080".to_owned(),
-        user_agent: "curl/8.5.0".to_owned(),
-        request_id: "f21ebd42-6770-4aa5-88d4-e56118165a7d".to_owned(),
-        forwarded_for: "10.0.0.9".to_owned(),
+        method: "GET".into(),
+        path: "/api/v1/reviews/7?x=1".into(),
+        authority: "reviews:9080".into(),
+        user_agent: "curl/8.5.0".into(),
+        request_id: "f21ebd42-6770-4aa5-88d4-e56118165a7d".into(),
+        forwarded_for: "10.0.0.9".into(),
         http_version: HttpVersion::Http11,
         status: 200,
         request_bytes: 5,

@@ -109,9 +109,9 @@ fn failed() -> RequestRecord {
     let mut record = RequestRecord::new(Direction::Outbound);
     record.start = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     record.duration = Duration::from_millis(41);
-    record.path = "/api/v1/reviews".to_owned();
-    record.authority = "reviews:9080".to_owned();
-    record.method = "GET".to_owned();
+    record.path = "/api/v1/reviews".into();
+    record.authority = "reviews:9080".into();
+    record.method = "GET".into();
     record.status = 503;
     record.reason = Reason::ConnectFailure;
     record.downstream_local = Some("10.96.0.20:9080".parse().unwrap());

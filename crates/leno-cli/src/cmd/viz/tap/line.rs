@@ -11,7 +11,12 @@ pub(super) fn line(t: &Tapped, wide: bool) -> String {
         (None, status) => status.to_string(),
     };
     let latency = if t.latency_ms < 9.95 { format!("{:.1}ms", t.latency_ms) } else { format!("{:.0}ms", t.latency_ms) };
-    let tls = if t.secured { "mTLS" } else { "plain" };
+    let tls = match t.secured {
+        true => "mTLS",
+        // Nobody was asked, so that nothing was on any connection.
+        false if !t.inbound && t.attempts == 0 => "-",
+        false => "plain",
+    };
     let to = callee(t);
     let mut line = format!(
         "{} {way} {} -> {to}  {} {}  {status}  {latency}  {tls}",

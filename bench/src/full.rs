@@ -1,0 +1,93 @@
+//! The whole benchmark: the released programs in a mesh of `leno local`, with all that is on by default, beside nginx,
+//! HAProxy and Envoy in pods of the same network. All run for the whole time, every load goes to each in turn, and that
+//! several times over: what disturbs the machine disturbs all of them.
+
+mod goals;
+pub(crate) mod handshakes;
+mod load;
+mod mesh;
+mod pair;
+mod report;
+pub(crate) mod start;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use load::LOADS;
+use mesh::Mesh;
+use report::Report;
+
+/// What is measured, and for how long.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Rounds; each runs every load against every pair.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of one of the loads that goals are about; the others take 3 at most.
+    #[arg(long, default_value_t = 4)]
+    seconds: u64,
+    /// Only loads whose name holds this.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Folder of the released programs.
+    #[arg(long, default_value = "target/release")]
+    programs: PathBuf,
+    /// The program of Envoy.
+    #[arg(long, env = "LENO_ENVOY")]
+    envoy: PathBuf,
+    /// The program of fortio.
+    #[arg(long, env = "LENO_FORTIO")]
+    fortio: PathBuf,
+    /// Where all figures go, as JSON.
+    #[arg(long, default_value = "target/bench.json")]
+    out: PathBuf,
+}
+
+/// Measures, prints, and fails where a goal is missed.
+pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+    let mesh = Mesh::up(&options.programs)?;
+    let pairs = pair::start_all(&mesh, options)?;
+    let mut report = Report::default();
+    report.program(&options.programs.join("leno-proxy"))?;
+    for pair in &pairs {
+        pair.wait_until_it_answers()?;
+        report.rest(pair)?;
+    }
+    let loads: Vec<_> = LOADS.iter().filter(|l| l.name.contains(&options.only)).collect();
+    for round in 1..=options.rounds {
+        for load in &loads {
+            for pair in pairs.iter().filter(|p| load.fits(p)) {
+                eprintln!("round {round} of {}: {}, {}", options.rounds, load.name, pair.name);
+                match load.run(pair, options) {
+                    Ok(seen) => report.add(pair.name, load.name, seen),
+                    // The others are measured all the same; a goal that needs the figure is missed.
+                    Err(error) => report.fail(pair.name, load.name, &format!("{error:#}")),
+                }
+            }
+        }
+    }
+    for load in loads.iter().filter(|l| l.counts_calls) {
+        for pair in pairs.iter().filter(|p| load.fits(p)) {
+            let calls = load.calls(pair, options).with_context(|| format!("{}: {}", pair.name, load.name))?;
+            report.calls(pair.name, load.name, calls);
+        }
+    }
+    for pair in pairs.iter().filter(|p| p.tls.is_some()) {
+        match handshakes::measure(pair, &mesh.pod("peer-client")?) {
+            Ok(seen) => report.handshakes(pair.name, seen),
+            Err(error) => report.fail(pair.name, "handshakes", &format!("{error:#}")),
+        }
+    }
+    for pair in &pairs {
+        report.after(pair)?;
+    }
+    for pair in pairs.iter().filter(|p| p.is_l7()) {
+        report.held(pair.name, load::idle(pair)?);
+    }
+    start::measure(&mesh, options, &mut report)?;
+    report.print();
+    let goals = goals::judge(&report);
+    std::fs::write(&options.out, report.json(&goals)).with_context(|| options.out.display().to_string())?;
+    goals::print(&goals)
+}

@@ -1,0 +1,231 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use leno_core::Reason;
+use leno_core::decide::retry::FailureKind;
+use leno_kit::Drain;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::Instant;
+
+use super::{Http2, connect, serve};
+use crate::http::body::{Body, BodyError, Request, Response};
+
+/// A client of ours before a server of ours.
+fn pair<F, R>(handle: F) -> Http2
+where
+    F: Fn(Request) -> R + Send + Sync + 'static,
+    R: Future<Output = Response> + Send + 'static,
+{
+    let (near, far) = duplex(64 * 1024);
+    tokio::spawn(serve(Box::new(far), Drain::never(), std::future::pending(), handle));
+    connect(Box::new(near))
+}
+
+/// A client of ours, and what it speaks to.
+fn alone() -> (Http2, DuplexStream) {
+    let (near, far) = duplex(64 * 1024);
+    (connect(Box::new(near)), far)
+}
+
+fn ask(body: Body) -> Request {
+    http::Request::post("http://a/").body(body).expect("a request")
+}
+
+/// A body of chunks that never ends, and counts what is asked of it.
+fn endless(asked: &Arc<AtomicUsize>) -> Body {
+    let asked = Arc::clone(asked);
+    let chunks = futures::stream::repeat_with(move || {
+        asked.fetch_add(CHUNK, Ordering::Relaxed);
+        Ok::<_, BodyError>(Frame::data(Bytes::from(vec![0; CHUNK])))
+    });
+    Body::from_source(StreamBody::new(chunks))
+}
+
+#[tokio::test]
+async fn a_body_goes_there_and_comes_back() {
+    let client = pair(|request| async { Response::new(request.into_body()) });
+    let sizes = [0, 1, 10_000, 1_000_000];
+    let all = sizes.map(|n| {
+        let client = client.clone();
+        tokio::spawn(async move {
+            let answer = client.send(ask(Body::whole(vec![7; n]))).await.expect("an answer");
+            let body = Body::http2(answer.into_body()).collect().await.expect("a body").to_bytes();
+            assert_eq!(body.len(), n);
+        })
+    });
+    for one in all {
+        one.await.expect("good");
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_read_stops_the_sender_and_nobody_else() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let source = Arc::clone(&asked);
+    let client = pair(move |request| {
+        let source = Arc::clone(&source);
+        async move {
+            let slow = request.headers().contains_key("slow");
+            Response::new(if slow { endless(&source) } else { Body::whole("quick") })
+        }
+    });
+    let mut slow = ask(Body::empty());
+    slow.headers_mut().insert("slow", http::HeaderValue::from_static("1"));
+    let unread = client.send(slow).await.expect("an answer");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let held = asked.load(Ordering::Relaxed);
+    assert!(held <= 512 * 1024, "{held} bytes wait somewhere");
+    let quick = client.send(ask(Body::empty())).await.expect("an answer");
+    assert_eq!(Body::http2(quick.into_body()).collect().await.expect("a body").to_bytes(), "quick");
+    drop(unread);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(Arc::strong_count(&asked), 2, "the server has let go of the body");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_read_does_not_stop_the_request() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let tell = std::sync::Mutex::new(Some(tell));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let client = pair(move |request| {
+        let tell = tell.lock().expect("not poisoned").take();
+        let endless = endless(&asked);
+        async move {
+            tokio::spawn(async move {
+                let whole = request.into_body().collect().await.map(|b| b.to_bytes().len());
+                let _ = tell.expect("asked once").send(whole.ok());
+            });
+            Response::new(endless)
+        }
+    });
+    let (send, receive) = tokio::sync::mpsc::channel::<Result<Frame<Bytes>, BodyError>>(1);
+    let frames = Box::pin(futures::stream::unfold(receive, |mut r| async { r.recv().await.map(|f| (f, r)) }));
+    let _unread = client.send(ask(Body::from_source(StreamBody::new(frames)))).await.expect("an answer");
+    for _ in 0..100 {
+        send.send(Ok(Frame::data(Bytes::from(vec![0; CHUNK])))).await.expect("taken");
+    }
+    drop(send);
+    let whole = tokio::time::timeout(Duration::from_secs(5), told).await.expect("in time").expect("told");
+    assert_eq!(whole, Some(100 * CHUNK));
+}
+
+#[tokio::test]
+async fn who_gives_up_is_noticed() {
+    let (gone, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    struct Told(tokio::sync::mpsc::UnboundedSender<()>);
+    impl Drop for Told {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+    let client = pair(move |_| {
+        let told = Told(gone.clone());
+        async move {
+            let _told = told;
+            std::future::pending::<Response>().await
+        }
+    });
+    let hasty = tokio::time::timeout(Duration::from_millis(50), client.send(ask(Body::empty()))).await;
+    assert!(hasty.is_err());
+    tokio::time::timeout(Duration::from_secs(5), seen.recv()).await.expect("the server stops").expect("told");
+}
+
+#[tokio::test]
+async fn a_peer_that_says_nothing_is_given_up() {
+    tokio::time::pause();
+    let (client, mut silent) = alone();
+    let begun = Instant::now();
+    let failed = client.send(ask(Body::empty())).await.expect_err("nobody answers");
+    assert_eq!(begun.elapsed().as_secs(), 50, "30 s of silence, 20 s for the answer to a ping");
+    assert_eq!(failed.error.kind, Some(FailureKind::ResetBeforeResponse));
+    assert!(client.is_closed() && failed.unsent.is_none());
+    let mut said = Vec::new();
+    silent.read_to_end(&mut said).await.expect("closed");
+    assert!(said.ends_with(b"\0\0\x08\x06\0\0\0\0\0alive?.."), "a ping");
+}
+
+#[tokio::test]
+async fn a_connection_without_users_is_closed() {
+    let (client, mut far) = alone();
+    drop(client);
+    let mut said = Vec::new();
+    tokio::time::timeout(Duration::from_secs(5), far.read_to_end(&mut said)).await.expect("in time").expect("closed");
+    assert!(said.ends_with(b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0"), "GOAWAY");
+}
+
+#[tokio::test]
+async fn a_peer_that_goes_away_says_what_it_has_not_looked_at() {
+    let (client, mut far) = alone();
+    let asking = client.clone();
+    let asked = tokio::spawn(async move { asking.send(ask(Body::empty())).await });
+    // What every client says first has 64 bytes.
+    let mut said = 0;
+    while said < 75 {
+        said += far.read(&mut [0; 1024]).await.expect("a request");
+    }
+    far.write_all(b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0").await.expect("GOAWAY, nothing taken");
+    let failed = asked.await.expect("runs").expect_err("refused");
+    assert_eq!((failed.error.reason, failed.error.kind), (Reason::StreamRefused, Some(FailureKind::RefusedStream)));
+    assert!(client.is_closed());
+    let unsent = client.send(ask(Body::whole("x"))).await.expect_err("closed").unsent;
+    assert!(unsent.is_some(), "the request comes back");
+}
+
+#[tokio::test]
+async fn connect_becomes_a_tunnel() {
+    let (near, far) = duplex(64 * 1024);
+    let answer = |mut request: Request| async move {
+        let upgrade = request.extensions_mut().remove::<crate::http::h1::Upgrade>().expect("a promise");
+        let coming = upgrade.take().expect("once");
+        tokio::spawn(async move {
+            let mut tunnel = coming.await.expect("a connection");
+            let mut said = [0; 4];
+            tunnel.read_exact(&mut said).await.expect("4 bytes");
+            tunnel.write_all(&said).await.expect("sent");
+            tunnel.shutdown().await.expect("ended");
+        });
+        Response::new(Body::empty())
+    };
+    tokio::spawn(serve(Box::new(far), Drain::never(), std::future::pending(), answer));
+    let (sender, connection) = h2::client::handshake(near).await.expect("greeted");
+    tokio::spawn(connection);
+    let request = http::Request::connect("a:1").body(()).expect("a request");
+    let (answer, mut stream) = sender.ready().await.expect("ready").send_request(request, false).expect("sent");
+    let answer = answer.await.expect("answered");
+    assert_eq!(answer.status(), StatusCode::OK);
+    stream.send_data(Bytes::from_static(b"ping"), true).expect("sent");
+    let mut body = answer.into_body();
+    assert_eq!(body.data().await.expect("data").expect("good"), "ping");
+    assert!(body.data().await.is_none());
+}
+
+#[tokio::test]
+async fn who_asks_and_never_reads_is_not_served_for_long() {
+    let (mut near, far) = duplex(64 * 1024);
+    tokio::spawn(serve(Box::new(far), Drain::never(), std::future::pending(), |_| async {
+        Response::new(Body::empty())
+    }));
+    near.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("greeted");
+    let (mut stream, mut asked) = (1u32, 0);
+    loop {
+        let mut frame = b"\0\0\x06\x01\x05".to_vec();
+        frame.extend_from_slice(&stream.to_be_bytes());
+        frame.extend_from_slice(b"\x82\x86\x84\x01\x01a");
+        let sent = tokio::time::timeout(Duration::from_millis(500), near.write_all(&frame)).await;
+        if sent.is_err() {
+            break;
+        }
+        sent.expect("in time").expect("taken");
+        stream += 2;
+        asked += 1;
+        assert!(asked < 200_000, "it is served for ever");
+    }
+    assert!(asked > 1000, "{asked}");
+}
+
+const CHUNK: usize = 4096;
