@@ -158,7 +158,7 @@ pub(crate) async fn churn(
             }
             seen = fleet.next(until) => {
                 let missing = waiting - arrived.len();
-                arrived.push(seen?.ok_or_else(|| anyhow::anyhow!("{missing} changes did not arrive"))?);
+                arrived.push(seen?.ok_or_else(|| anyhow::anyhow!("{missing} changes did not arrive, or the next one overtook them"))?);
             }
         }
     }
