@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // Our own `Any` holds `Bytes`: a resource encoded once is shared by every stream that carries it.
         .compile_well_known_types(true)
         .bytes(".")
+        .codec_path("crate::codec::SmallBuffers")
         // Ordered maps: a resource's version is a hash of its bytes.
         .btree_map(".")
         .emit_rerun_if_changed(false)

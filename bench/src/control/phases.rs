@@ -16,21 +16,25 @@ use super::source::Source;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two changes that are looked at one by one: each is alone.
 const PAUSE: Duration = Duration::from_millis(200);
-/// For how long the control plane is watched at rest.
-const REST: Duration = Duration::from_secs(5);
+/// For how long the control plane is watched at rest, at most so many times. Proxies send a ping in 10 s, and those that came
+/// together send it together.
+const REST: Duration = Duration::from_secs(10);
+const LOOKS: usize = 6;
 
-/// Cores that the control plane takes while nothing changes. Waits for its first writes to be over: objects' status.
+/// Cores that the control plane takes while nothing changes: mostly answers to the proxies' pings. The leader first writes in how
+/// many proxies each object lives; it is over when two looks agree.
 pub(crate) async fn at_rest(plane: &Plane) -> anyhow::Result<f64> {
-    let mut cores = f64::INFINITY;
-    for _ in 0..6 {
-        let (start, cpu, before) = (Instant::now(), plane.cpu()?, cores);
+    let mut before = f64::INFINITY;
+    for _ in 0..LOOKS {
+        let (start, cpu) = (Instant::now(), plane.cpu()?);
         tokio::time::sleep(REST).await;
-        cores = plane.cpu()?.saturating_sub(cpu).as_secs_f64() / start.elapsed().as_secs_f64();
-        if cores < 0.005 || (cores - before).abs() < 0.1 * cores {
-            break;
+        let cores = plane.cpu()?.saturating_sub(cpu).as_secs_f64() / start.elapsed().as_secs_f64();
+        if (cores - before).abs() < 0.002 + 0.1 * cores {
+            return Ok(f64::midpoint(cores, before));
         }
+        before = cores;
     }
-    Ok(cores)
+    Ok(before)
 }
 
 /// A kind of change, one after the other.
@@ -154,7 +158,7 @@ pub(crate) async fn churn(
             }
             seen = fleet.next(until) => {
                 let missing = waiting - arrived.len();
-                arrived.push(seen?.ok_or_else(|| anyhow::anyhow!("{missing} changes did not arrive"))?);
+                arrived.push(seen?.ok_or_else(|| anyhow::anyhow!("{missing} changes did not arrive, or the next one overtook them"))?);
             }
         }
     }

@@ -4,6 +4,7 @@
 //! and notes which wire resources a change may touch. Touching too much costs time; touching too little would be a bug,
 //! which the property test of [`crate::build`] looks for.
 
+mod few;
 mod kept;
 mod mesh_routes;
 mod pods;

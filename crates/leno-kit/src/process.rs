@@ -31,8 +31,19 @@ impl Process {
 /// Resident memory of this process, in bytes.
 #[must_use]
 pub fn resident_bytes() -> u64 {
+    status_bytes("VmRSS:")
+}
+
+/// Resident memory that is no part of any file: heap and stacks, in bytes.
+#[must_use]
+pub fn anonymous_bytes() -> u64 {
+    status_bytes("RssAnon:")
+}
+
+/// A line of `/proc/self/status`; 0 where it cannot be read.
+fn status_bytes(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|l| l.strip_prefix(field));
     let kib = line.and_then(|l| l.split_whitespace().next()).and_then(|n| n.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }

@@ -6,6 +6,7 @@
 
 pub mod ca_client;
 pub mod client;
+pub mod codec;
 pub mod proto;
 pub mod server;
 pub mod snapshot;

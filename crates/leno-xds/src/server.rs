@@ -2,7 +2,7 @@
 //!
 //! No socket and no clock: requests and changes go in, responses come out.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,8 +15,11 @@ use crate::proto::rpc;
 use crate::snapshot::{Encoded, Snapshot, Version};
 use crate::wire::{ResourceKind, ResourceName};
 
+mod subscriptions;
 #[cfg(test)]
 mod tests;
+
+use subscriptions::Subscriptions;
 
 /// Names that one proxy may subscribe to, all kinds together; a limit for broken or hostile clients.
 pub const MAX_SUBSCRIPTIONS: usize = 200_000;
@@ -26,7 +29,7 @@ pub const MAX_NAME: usize = 512;
 const MAX_IN_FLIGHT: usize = 4096;
 /// Size after which a response is cut and the rest goes into the next one. The gRPC library keeps a stream's last large
 /// buffer for as long as the stream lives, so this bounds what every proxy's stream holds.
-const RESPONSE_BYTES: usize = 32 << 10;
+const RESPONSE_BYTES: usize = 16 << 10;
 
 /// State of one proxy's stream.
 #[derive(Debug, Default)]
@@ -96,23 +99,31 @@ impl DeltaSession {
     /// See [`RequestError`]; the session is as before.
     pub fn on_request(&mut self, req: &DeltaDiscoveryRequest, snapshot: &Snapshot) -> Result<Handled, RequestError> {
         let kind = self.admit(req)?;
-        let names = &req.resource_names_subscribe;
+        let keys = req.resource_names_subscribe.iter().map(|name| snapshot.share_key(kind, name)).collect();
+        Ok(self.take(kind, req, keys, snapshot))
+    }
+
+    /// Takes a request in that was admitted as being about `kind`. `keys`: the names that it subscribes to, in its order, as
+    /// all sessions share them.
+    pub fn take(
+        &mut self,
+        kind: ResourceKind,
+        req: &DeltaDiscoveryRequest,
+        keys: Vec<Arc<str>>,
+        snapshot: &Snapshot,
+    ) -> Handled {
         let state = &mut self.kinds[kind.index()];
         let settled = state.settle(kind, &req.response_nonce, req.error_detail.as_ref());
+        state.subscribed.remove(&req.resource_names_unsubscribe);
         for name in &req.resource_names_unsubscribe {
-            state.subscribed.remove(name.as_str());
             state.refused.remove(name.as_str());
         }
-        let mut wanted: Vec<Arc<str>> = Vec::with_capacity(names.len());
-        for name in names {
+        state.subscribed.put(keys.iter().map(|key| {
             // A name that is subscribed to again is asked for anew: the proxy has dropped what it had.
-            let has = req.initial_resource_versions.get(name).and_then(|v| v.parse().ok());
-            // All sessions hold one copy of a name.
-            let key = snapshot.share_key(kind, name);
-            state.subscribed.insert(key.clone(), Subscription::new(has.map_or(Sent::Nothing, Sent::Version)));
-            wanted.push(key);
-        }
-        Ok(Handled { responses: self.respond(kind, wanted, snapshot), settled })
+            let has = req.initial_resource_versions.get(&**key).and_then(|v| v.parse().ok());
+            (Arc::clone(key), Subscription::new(has))
+        }));
+        Handled { responses: self.respond(kind, keys, snapshot), settled }
     }
 
     /// Whether a request can be served, and the kind that it is about.
@@ -143,7 +154,7 @@ impl DeltaSession {
     ) -> Vec<DeltaDiscoveryResponse> {
         let mut wanted: [Vec<Arc<str>>; ResourceKind::ALL.len()] = Default::default();
         for name in changed {
-            if let Some((key, _)) = self.kinds[name.kind.index()].subscribed.get_key_value(&name.key) {
+            if let Some((key, _)) = self.kinds[name.kind.index()].subscribed.get(&name.key) {
                 wanted[name.kind.index()].push(key.clone());
             }
         }
@@ -177,18 +188,17 @@ impl DeltaSession {
     /// Whether the proxy wants `name`.
     #[must_use]
     pub fn wants(&self, name: &ResourceName) -> bool {
-        self.kinds[name.kind.index()].subscribed.contains_key(&name.key)
+        self.kinds[name.kind.index()].subscribed.get(&name.key).is_some()
     }
 
     /// Whether the proxy has accepted what `snapshot` says of `name`; `None` where it does not want it.
     #[must_use]
     pub fn lives_by(&self, name: &ResourceName, snapshot: &Snapshot) -> Option<bool> {
         let state = &self.kinds[name.kind.index()];
-        let subscription = state.subscribed.get(&name.key)?;
-        let newest = match (snapshot.get(name), subscription.sent) {
-            (Some(now), Sent::Version(v)) => v == now.version,
-            (None, Sent::Absent) => true,
-            _ => false,
+        let (_, subscription) = state.subscribed.get(&name.key)?;
+        let newest = match snapshot.get(name) {
+            Some(now) => subscription.has(now.version),
+            None => subscription.sent == Sent::Absent,
         };
         Some(newest && subscription.unanswered == 0 && !state.refused.contains_key(&name.key))
     }
@@ -200,15 +210,15 @@ impl DeltaSession {
         let mut draft = Draft::default();
         for key in keys {
             let Some(subscription) = state.subscribed.get_mut(&key) else { continue };
-            match (snapshot.get_key(kind, &key), subscription.sent) {
-                (Some(now), Sent::Version(v)) if v == now.version => continue,
-                (None, Sent::Absent) => continue,
-                (Some(now), _) => {
-                    subscription.send(Sent::Version(now.version));
+            match snapshot.get_key(kind, &key) {
+                Some(now) if subscription.has(now.version) => continue,
+                None if subscription.sent == Sent::Absent => continue,
+                Some(now) => {
+                    subscription.send(Sent::Present, now.version);
                     draft.add(kind, &key, now);
                 }
-                (None, _) => {
-                    subscription.send(Sent::Absent);
+                None => {
+                    subscription.send(Sent::Absent, Version(0));
                     draft.remove(&key);
                 }
             }
@@ -225,37 +235,46 @@ impl DeltaSession {
 
 #[derive(Debug, Default)]
 struct KindState {
-    subscribed: HashMap<Arc<str>, Subscription>,
+    subscribed: Subscriptions,
     in_flight: VecDeque<InFlight>,
     sent: u64,
     acked: u64,
     refused: BTreeMap<Arc<str>, String>,
 }
 
+/// There are as many as all proxies have subscriptions: 16 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Subscription {
-    sent: Sent,
+    /// Of what was sent, where that is [`Sent::Present`].
+    version: Version,
     /// Responses with this resource that the proxy has not answered yet.
     unanswered: u32,
+    sent: Sent,
 }
 
 impl Subscription {
-    const fn new(sent: Sent) -> Self {
-        Self { sent, unanswered: 0 }
+    /// `has`: the version that the proxy brings along.
+    fn new(has: Option<Version>) -> Self {
+        let sent = if has.is_some() { Sent::Present } else { Sent::Nothing };
+        Self { version: has.unwrap_or(Version(0)), unanswered: 0, sent }
     }
 
-    const fn send(&mut self, sent: Sent) {
-        self.sent = sent;
+    fn has(&self, version: Version) -> bool {
+        self.sent == Sent::Present && self.version == version
+    }
+
+    const fn send(&mut self, sent: Sent, version: Version) {
+        (self.sent, self.version) = (sent, version);
         self.unanswered += 1;
     }
 }
 
 /// The newest state of a resource that the proxy was told, on this stream or (by its own word) on an earlier one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
     Nothing,
     Absent,
-    Version(Version),
+    Present,
 }
 
 #[derive(Debug)]
@@ -294,7 +313,7 @@ impl KindState {
                 subscription.unanswered = subscription.unanswered.saturating_sub(1);
             }
         }
-        self.refused.extend(refused.iter().filter(|(k, _)| self.subscribed.contains_key(k)).cloned());
+        self.refused.extend(refused.iter().filter(|(k, _)| self.subscribed.get(k).is_some()).cloned());
         Some(Settled { kind, nonce, refused })
     }
 }

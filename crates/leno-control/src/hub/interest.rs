@@ -125,20 +125,22 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Hears of these from now on. Want first and read the snapshot then: nothing is missed.
-    pub fn want<'n>(&self, kind: ResourceKind, keys: impl IntoIterator<Item = &'n str>) {
+    /// Hears of these from now on. Want first and read the snapshot then: nothing is missed. Returns the keys, in the same
+    /// order, as all share them who want them.
+    pub fn want<'n>(&self, kind: ResourceKind, keys: impl IntoIterator<Item = &'n str>) -> Vec<Arc<str>> {
         let mut state = self.interest.lock();
         let wanted = &mut state.wanted[kind.index()];
+        let mut shared = Vec::new();
         for key in keys {
-            match wanted.get_mut(key) {
-                Some(listeners) => {
-                    if let Err(at) = listeners.binary_search(&self.id) {
-                        listeners.insert(at, self.id);
-                    }
-                }
-                None => drop(wanted.insert(key.into(), vec![self.id])),
+            let held = wanted.get_key_value(key).map(|(held, _)| Arc::clone(held));
+            let key = held.unwrap_or_else(|| key.into());
+            let listeners = wanted.entry(Arc::clone(&key)).or_default();
+            if let Err(at) = listeners.binary_search(&self.id) {
+                listeners.insert(at, self.id);
             }
+            shared.push(key);
         }
+        shared
     }
 
     /// Hears of these no more.

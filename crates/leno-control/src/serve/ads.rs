@@ -23,6 +23,9 @@ use crate::hub::Hub;
 use crate::hub::interest::{Listener, News};
 use crate::metrics::Trigger;
 
+#[cfg(test)]
+mod tests;
+
 /// Responses that wait for a slow proxy before its task does.
 const QUEUE: usize = 8;
 /// Pushes that a proxy may leave unanswered before the oldest counts in no statistics.
@@ -93,7 +96,7 @@ impl ProxyStream {
         let node = identify(&first, caller)?;
         self.same_pod(&node, caller)?;
         tracing::info!(pod = node.pod, namespace = node.namespace, version = node.version, "a proxy connected");
-        let proxy = Connected::new(&self.ads, Proxy::new(node));
+        let proxy = Connected::new(&self.ads.hub, &self.ads.proxies, Proxy::new(node));
         let end = async {
             self.on_request(&proxy, &first).await?;
             loop {
@@ -216,18 +219,19 @@ struct Connected {
 }
 
 impl Connected {
-    fn new(ads: &Ads, proxy: Proxy) -> Self {
+    fn new(hub: &Hub, proxies: &Arc<Proxies>, proxy: Proxy) -> Self {
         let proxy = Arc::new(proxy);
-        Self { listener: ads.hub.listen(), _listed: ads.proxies.enter(Arc::clone(&proxy)), proxy }
+        Self { listener: hub.listen(), _listed: proxies.enter(Arc::clone(&proxy)), proxy }
     }
 
     fn on_request(&self, request: &DeltaDiscoveryRequest, hub: &Hub) -> Result<Handled, RequestError> {
         let mut session = self.session();
+        // What is refused leaves nothing behind: what is heard of is what the session holds, and is given up with it.
         let kind = session.admit(request)?;
         // Before the snapshot is read: what changes in between is heard of.
         self.listener.forget(kind, request.resource_names_unsubscribe.iter().map(String::as_str));
-        self.listener.want(kind, request.resource_names_subscribe.iter().map(String::as_str));
-        session.on_request(request, &hub.snapshot())
+        let keys = self.listener.want(kind, request.resource_names_subscribe.iter().map(String::as_str));
+        Ok(session.take(kind, request, keys, &hub.snapshot()))
     }
 }
 

@@ -8,6 +8,7 @@ use leno_core::id::ServiceId;
 use leno_core::model::RouteTable;
 
 use super::ObjectKey;
+use super::few::Few;
 use super::services::{Mentions, Services, forget, mention};
 
 /// Routes with their indices.
@@ -27,7 +28,7 @@ impl MeshRoutes {
     /// Services whose tables may change with a service: itself, and those with routes to it.
     pub(super) fn that_depend_on(&self, service: &ServiceId) -> impl Iterator<Item = &ServiceId> {
         let own = self.by_parent.get_key_value(service).map(|(own, _)| own);
-        own.into_iter().chain(self.by_backend.get(service).into_iter().flat_map(BTreeMap::keys))
+        own.into_iter().chain(self.by_backend.get(service).into_iter().flat_map(Few::keys))
     }
 
     /// The tables that a service's routes make.

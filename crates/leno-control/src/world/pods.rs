@@ -1,6 +1,6 @@
 //! Pods, by name and by address.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use leno_config::{PodFacts, ServiceSpec};
 use leno_core::id::SpiffeId;
 use leno_core::model::{Workload, selects};
 
+use super::few::Few;
 use super::services::Services;
 
 /// A pod's key: namespace and name.
@@ -26,7 +27,7 @@ pub struct Pod {
 #[derive(Debug, Default)]
 pub struct Pods {
     pods: BTreeMap<Key, Pod>,
-    by_ip: HashMap<IpAddr, BTreeSet<Key>>,
+    by_ip: HashMap<IpAddr, Few<Key>>,
 }
 
 impl Pods {
@@ -50,7 +51,7 @@ impl Pods {
     /// of their own.
     #[must_use]
     pub fn by_ip(&self, ip: IpAddr) -> Option<&Pod> {
-        let candidates = self.by_ip.get(&ip)?.iter().filter_map(|key| self.pods.get(key));
+        let candidates = self.by_ip.get(&ip)?.keys().filter_map(|key| self.pods.get(key));
         candidates
             .filter(|p| !p.facts.ended && !p.facts.host_network)
             .max_by_key(|p| (p.facts.created, p.facts.name.as_str(), p.facts.namespace.as_str()))
@@ -75,7 +76,7 @@ impl Pods {
     pub(super) fn put(&mut self, facts: &PodFacts, trust_domain: &str) {
         let key = (facts.namespace.clone(), facts.name.clone());
         for ip in &facts.ips {
-            self.by_ip.entry(ip.to_canonical()).or_default().insert(key.clone());
+            self.by_ip.entry(ip.to_canonical()).or_default().entry(key.clone());
         }
         let workload = Arc::new(Workload {
             namespace: facts.namespace.clone(),

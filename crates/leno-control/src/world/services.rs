@@ -1,6 +1,6 @@
 //! Services, their slices, and who claims which address.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,15 +9,17 @@ use leno_config::{ServiceSpec, Slice};
 use leno_core::id::ServiceId;
 use leno_core::model::Labels;
 
+use super::few::Few;
+
 /// Services with their indices.
 #[derive(Debug, Default)]
 pub struct Services {
     specs: HashMap<ServiceId, Arc<ServiceSpec>>,
     /// Slices of a service by name: a slice belongs to its service's namespace.
     slices: HashMap<ServiceId, BTreeMap<String, Arc<Slice>>>,
-    vips: HashMap<IpAddr, BTreeSet<ServiceId>>,
+    vips: HashMap<IpAddr, Few<ServiceId>>,
     /// Services by namespace and one label of their selector: the candidates for a pod that has the label.
-    selectors: HashMap<(String, String, String), BTreeSet<ServiceId>>,
+    selectors: HashMap<(String, String, String), Few<ServiceId>>,
     /// Services whose slices name a pod, by namespace and name, with the number of mentions.
     by_pod: Mentions<(String, String)>,
     /// Services whose slices name an address without a pod.
@@ -25,7 +27,7 @@ pub struct Services {
 }
 
 /// Services by what their slices mention, with the number of times.
-pub(super) type Mentions<K> = HashMap<K, BTreeMap<ServiceId, usize>>;
+pub(super) type Mentions<K> = HashMap<K, Few<ServiceId, usize>>;
 
 impl Services {
     /// A service.
@@ -59,7 +61,7 @@ impl Services {
     /// The service behind a virtual IP. Where several claim it (which is reported as an error), the oldest has it.
     #[must_use]
     pub fn by_vip(&self, ip: IpAddr) -> Option<&Arc<ServiceSpec>> {
-        self.vips.get(&ip)?.iter().filter_map(|id| self.specs.get(id)).min_by(|a, b| age(a).cmp(&age(b)))
+        self.vips.get(&ip)?.keys().filter_map(|id| self.specs.get(id)).min_by(|a, b| age(a).cmp(&age(b)))
     }
 
     /// Virtual IPs that several services claim, the one that has it first.
@@ -68,7 +70,7 @@ impl Services {
         let shared = self.vips.iter().filter(|(_, claimants)| claimants.len() > 1);
         let mut clashes: Vec<_> = shared
             .map(|(ip, claimants)| {
-                let mut specs: Vec<_> = claimants.iter().filter_map(|id| self.specs.get(id)).collect();
+                let mut specs: Vec<_> = claimants.keys().filter_map(|id| self.specs.get(id)).collect();
                 specs.sort_by(|a, b| age(a).cmp(&age(b)));
                 (*ip, specs.into_iter().map(|s| s.id.clone()).collect())
             })
@@ -101,13 +103,13 @@ impl Services {
         let mut found: Vec<&Arc<ServiceSpec>> = Vec::new();
         for (key, value) in labels {
             let candidates = self.selectors.get(&(namespace.to_owned(), key.clone(), value.clone()));
-            for spec in candidates.into_iter().flatten().filter_map(|id| self.specs.get(id)) {
+            for spec in candidates.into_iter().flat_map(Few::keys).filter_map(|id| self.specs.get(id)) {
                 if leno_core::model::selects(&spec.selector, labels) {
                     found.push(spec);
                 }
             }
         }
-        let by_hand = self.by_pod.get(&(namespace.to_owned(), pod.to_owned())).into_iter().flat_map(BTreeMap::keys);
+        let by_hand = self.by_pod.get(&(namespace.to_owned(), pod.to_owned())).into_iter().flat_map(Few::keys);
         found.extend(by_hand.filter_map(|id| self.specs.get(id)).filter(|spec| spec.selector.is_empty()));
         found.sort_by(|a, b| age(a).cmp(&age(b)));
         found
@@ -115,10 +117,10 @@ impl Services {
 
     pub(super) fn put(&mut self, spec: &ServiceSpec) {
         for vip in &spec.vips {
-            self.vips.entry(vip.to_canonical()).or_default().insert(spec.id.clone());
+            self.vips.entry(vip.to_canonical()).or_default().entry(spec.id.clone());
         }
         if let Some(key) = selector_key(spec) {
-            self.selectors.entry(key).or_default().insert(spec.id.clone());
+            self.selectors.entry(key).or_default().entry(spec.id.clone());
         }
         self.specs.insert(spec.id.clone(), Arc::new(spec.clone()));
     }
@@ -169,7 +171,7 @@ impl Services {
 }
 
 pub(super) fn mention<K: Hash + Eq>(mentions: &mut Mentions<K>, key: K, service: &ServiceId) {
-    *mentions.entry(key).or_default().entry(service.clone()).or_default() += 1;
+    *mentions.entry(key).or_default().entry(service.clone()) += 1;
 }
 
 pub(super) fn forget<K: Hash + Eq>(mentions: &mut Mentions<K>, key: &K, service: &ServiceId) {
@@ -199,7 +201,7 @@ fn selector_key(spec: &ServiceSpec) -> Option<(String, String, String)> {
     spec.selector.first_key_value().map(|(k, v)| (spec.id.namespace.clone(), k.clone(), v.clone()))
 }
 
-fn remove_from_set<K: Hash + Eq>(sets: &mut HashMap<K, BTreeSet<ServiceId>>, key: &K, id: &ServiceId) {
+fn remove_from_set<K: Hash + Eq>(sets: &mut HashMap<K, Few<ServiceId>>, key: &K, id: &ServiceId) {
     if let Some(set) = sets.get_mut(key) {
         set.remove(id);
         if set.is_empty() {
