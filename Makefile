@@ -104,6 +104,12 @@ bench-quick: ## What a request costs, beside HAProxy in the same minute (as root
 	cargo build --profile quick --locked -p leno-bench
 	target/quick/leno-bench quick $(QUICK)
 
+.PHONY: bench-instructions
+bench-instructions: ## Instructions of a request in each sidecar, by valgrind: what a small change brings shows on a busy machine too
+	@scripts/need.sh bench-instructions
+	cargo build --profile quick --locked -p leno-bench
+	target/quick/leno-bench instructions
+
 .PHONY: bench-control
 bench-control: ## What a change costs the control plane and when it is everywhere; CONTROL=--quick for 3 minutes (after the build)
 	@scripts/need.sh bench-control

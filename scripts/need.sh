@@ -17,7 +17,7 @@ exists() { # exists FILE PACKAGE
 }
 
 case $step in
-build | run | check | test | fuzz | bench | bench-control)
+build | run | check | test | fuzz | bench | bench-control | bench-instructions)
   want cc gcc
   want make make
   want cmake cmake
@@ -56,6 +56,11 @@ bench)
   want nsenter util-linux
   want python3 python3
   python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
+  ;;
+bench-instructions)
+  want valgrind valgrind
+  want h2load nghttp2-client
+  want curl curl
   ;;
 bench-control)
   want etcd etcd-server

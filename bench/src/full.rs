@@ -69,8 +69,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     for load in loads.iter().filter(|l| l.counts_calls) {
         for pair in pairs.iter().filter(|p| load.fits(p)) {
-            let calls = load.calls(pair, options).with_context(|| format!("{}: {}", pair.name, load.name))?;
-            report.calls(pair.name, load.name, calls);
+            match load.calls(pair, options) {
+                Ok(calls) => report.calls(pair.name, load.name, calls),
+                Err(error) => report.fail(pair.name, load.name, &format!("system calls: {error:#}")),
+            }
         }
     }
     for pair in pairs.iter().filter(|p| p.tls.is_some()) {
@@ -83,9 +85,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         report.after(pair)?;
     }
     for pair in pairs.iter().filter(|p| p.is_l7()) {
-        report.held(pair.name, load::idle(pair)?);
+        match load::idle(pair) {
+            Ok(held) => report.held(pair.name, held),
+            Err(error) => report.fail(pair.name, "connections at rest", &format!("{error:#}")),
+        }
     }
-    start::measure(&mesh, options, &mut report)?;
+    if let Err(error) = start::measure(&mesh, options, &mut report) {
+        report.fail(pair::LENO, "start to ready", &format!("{error:#}"));
+    }
     report.print();
     let goals = goals::judge(&report);
     std::fs::write(&options.out, report.json(&goals)).with_context(|| options.out.display().to_string())?;

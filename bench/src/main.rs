@@ -6,6 +6,7 @@ mod control;
 mod echo;
 mod full;
 mod idle;
+mod instructions;
 mod leno;
 mod measure;
 mod net;
@@ -40,6 +41,12 @@ enum Command {
         /// Only the loads whose names contain this, such as `h2c`.
         #[arg(long, default_value = "")]
         only: String,
+    },
+    /// Instructions of a request in each sidecar, by valgrind.
+    Instructions {
+        /// Requests counted, of each kind.
+        #[arg(long, default_value_t = 3000)]
+        requests: u64,
     },
     /// The whole benchmark, with the released programs, beside nginx, HAProxy and Envoy; as root.
     Full(full::Options),
@@ -89,6 +96,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Control(options) => control::run(options),
         Command::Quick { rounds, seconds, only } => quick::run(rounds, seconds, &only).map(done),
+        Command::Instructions { requests } => instructions::run(requests).map(done),
         Command::Full(options) => full::run(&options).map(done),
         Command::Handshakes(options) => full::handshakes::run(&options).map(done),
         Command::Started { port, command } => full::start::run(port, &command).map(done),

@@ -25,7 +25,7 @@ pub(crate) fn measure(mesh: &Mesh, options: &Options, report: &mut Report) -> an
     let cases: [(&str, Vec<&str>); 3] = [
         (HAPROXY, vec!["18901", "haproxy", "-q", "-db", "-f", &config[0]]),
         (ENVOY_H2, vec!["18902", &envoy, "--concurrency", "1", "-l", "off", "--disable-hot-restart", "-c", &config[1]]),
-        (LENO, vec!["15021", &program]),
+        (LENO, vec!["15021", &program, "run"]),
     ];
     for (name, command) in cases {
         for _ in 0..TIMES {

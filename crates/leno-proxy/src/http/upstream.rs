@@ -175,3 +175,43 @@ impl Bound {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(uri: &str, host: Option<&str>) -> Head {
+        let mut request = http::Request::get(uri);
+        if let Some(host) = host {
+            request = request.header(HOST, host);
+        }
+        request.body(()).expect("a request").into_parts().0
+    }
+
+    #[test]
+    fn a_head_takes_each_form_from_the_other() {
+        let endpoint = SocketAddr::from(([10, 0, 0, 9], 8080));
+        let mut head = head("/cart?a=b", Some("web:80"));
+        for _ in 0..2 {
+            assert!(for_http2(&mut head, endpoint));
+            assert_eq!((head.uri.to_string().as_str(), head.version), ("http://web:80/cart?a=b", Version::HTTP_2));
+            assert!(!head.headers.contains_key(HOST));
+            assert!(for_http1(&mut head, endpoint));
+            assert_eq!((head.uri.to_string().as_str(), head.version), ("/cart?a=b", Version::HTTP_11));
+            assert_eq!(head.headers[HOST], "web:80");
+        }
+    }
+
+    #[test]
+    fn a_client_that_named_no_host_calls_the_endpoint_by_its_address() {
+        let endpoint = SocketAddr::from(([10, 0, 0, 9], 8080));
+        for host in [None, Some("not a host")] {
+            let mut head = head("/", host);
+            assert!(!for_http2(&mut head, endpoint), "{host:?}");
+            assert_eq!(head.uri.to_string(), "http://10.0.0.9:8080/");
+        }
+        let mut head = head("/", None);
+        assert!(!for_http1(&mut head, endpoint));
+        assert_eq!(head.headers[HOST], "10.0.0.9:8080");
+    }
+}
