@@ -75,7 +75,7 @@ fn wrk(text: &str) -> Option<Load> {
 /// `finished in 3.00s, ...` and `requests: 100 total, 100 started, 100 done, 100 succeeded, 0 failed, ...`.
 fn h2load(text: &str) -> Option<Load> {
     let time = text.lines().find_map(|l| l.strip_prefix("finished in "))?;
-    let seconds = time.split(',').next()?.trim_end_matches('s').parse().ok()?;
+    let seconds = seconds(time.split(',').next()?)?;
     let counts = text.lines().find_map(|l| l.strip_prefix("requests: "))?;
     let number = |word: &str| {
         counts.split(", ").find_map(|part| part.strip_suffix(word)).and_then(|n| n.trim().parse::<f64>().ok())
@@ -83,5 +83,35 @@ fn h2load(text: &str) -> Option<Load> {
     Some(Load { requests: number(" succeeded")?, seconds, failed: number(" failed")? })
 }
 
+/// h2load's times: `1.50s`, `179.67ms`, `950us`.
+fn seconds(text: &str) -> Option<f64> {
+    let unit = text.find(|c: char| c.is_ascii_alphabetic())?;
+    let (number, unit) = text.split_at(unit);
+    let scale = match unit {
+        "s" => 1.0,
+        "ms" => 1e-3,
+        "us" => 1e-6,
+        _ => return None,
+    };
+    Some(number.parse::<f64>().ok()? * scale)
+}
+
 /// The kernel's tick in `/proc` is a hundredth of a second on every platform that Leno runs on.
 const MICROS_PER_TICK: f64 = 10_000.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_of_h2load_is_read_whatever_its_unit() {
+        for (time, expected) in [("3.00s", 3.0), ("179.50ms", 0.1795), ("950us", 0.00095)] {
+            let text = format!(
+                "finished in {time}, 9 req/s, 9KB/s\nrequests: 7 total, 7 started, 7 done, 6 succeeded, 1 failed, 1 errored\n"
+            );
+            let load = h2load(&text).expect("a report");
+            assert_eq!((load.requests, load.failed), (6.0, 1.0));
+            assert!((load.seconds - expected).abs() < 1e-9, "{time}");
+        }
+    }
+}
