@@ -6,6 +6,7 @@
 
 mod app;
 mod dashboard;
+mod lateness;
 mod prometheus;
 mod report;
 
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 pub use app::{Namespace, app, client, echo_app, service};
 pub use dashboard::Dashboard;
+pub use lateness::{Late, Lateness};
 pub use prometheus::{Prometheus, number};
 pub use report::{figure, percentile};
 use serde_json::Value;
