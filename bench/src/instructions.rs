@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use leno_identity::Authority;
@@ -37,7 +37,8 @@ fn count(folder: &Path, load: &[&str], requests: u64) -> anyhow::Result<Vec<(&'s
     };
     let sidecars = [sidecar("server", &inbound, &app)?, sidecar("client", &outbound, &inbound)?];
     let url = format!("http://{outbound}/");
-    answers(&url)?;
+    // Under valgrind the first handshake takes its time.
+    measure::until_answered(|| Command::new("curl"), &[], &url, Duration::from_secs(60))?;
     let ask = |n: u64| measure::load(Command::new("h2load").args(load).args(["-t1", &format!("-n{n}"), &url]));
     ask(WARM)?;
     switch("on", &sidecars)?;
@@ -53,16 +54,6 @@ fn count(folder: &Path, load: &[&str], requests: u64) -> anyhow::Result<Vec<(&'s
 /// An address of this machine that is free now.
 fn free() -> anyhow::Result<String> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
-}
-
-fn answers(url: &str) -> anyhow::Result<()> {
-    let until = Instant::now() + Duration::from_secs(60);
-    let asked = || Command::new("curl").args(["-fsS", "-o", "/dev/null", "-m", "5", url]).output();
-    while !asked()?.status.success() {
-        anyhow::ensure!(Instant::now() < until, "the sidecars do not answer within a minute");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    Ok(())
 }
 
 /// Counting begins and ends.

@@ -1,6 +1,7 @@
 //! What processes use, and what a load saw.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
@@ -60,6 +61,34 @@ pub(crate) fn load(command: &mut Command) -> anyhow::Result<Load> {
     let complain = || format!("{command:?} said:\n{text}{}", String::from_utf8_lossy(&output.stderr));
     anyhow::ensure!(output.status.success(), complain());
     wrk(&text).or_else(|| h2load(&text)).with_context(complain)
+}
+
+/// Asks by curl until there is an answer, so that connections and certificates are there before anything is measured. `curl`:
+/// where it runs; `flags`: how it asks.
+pub(crate) fn until_answered(
+    curl: impl Fn() -> Command,
+    flags: &[&str],
+    url: &str,
+    limit: Duration,
+) -> anyhow::Result<()> {
+    let until = Instant::now() + limit;
+    loop {
+        let asked = curl().args(["-fsS", "-o", "/dev/null", "-m", "2"]).args(flags).arg(url).output()?;
+        if asked.status.success() {
+            return Ok(());
+        }
+        let why = String::from_utf8_lossy(&asked.stderr).into_owned();
+        anyhow::ensure!(Instant::now() < until, "no answer from {url} {}: {why}", flags.join(" "));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Fetches one body of so many MiB; its "requests" are MiB.
+pub(crate) fn bulk(curl: &mut Command, mib: u32, url: &str) -> anyhow::Result<Load> {
+    let output = curl.args(["-fsS", "-o", "/dev/null", "-w", "%{time_total}", url]).output()?;
+    anyhow::ensure!(output.status.success(), "curl: {}", String::from_utf8_lossy(&output.stderr));
+    let seconds = String::from_utf8_lossy(&output.stdout).trim().parse().context("curl's time")?;
+    Ok(Load { requests: f64::from(mib), seconds, failed: 0.0 })
 }
 
 /// `  123456 requests in 3.00s, 20.0MB read`, and perhaps `Non-2xx or 3xx responses: 5`.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use leno_identity::Authority;
 
-use crate::measure::{self, Cpu, Load};
+use crate::measure::{self, Cpu};
 use crate::net::{Pods, Running, SERVER, start};
 use crate::peer::{Place, haproxy};
 
@@ -83,17 +83,8 @@ struct Row {
 impl Pair {
     /// Waits until it answers.
     fn warm(&self, pods: &Pods) -> anyhow::Result<()> {
-        let until = Instant::now() + Duration::from_secs(10);
-        loop {
-            let url = format!("http://127.0.0.1:{}/", self.dial[0]);
-            let asked = pods.client("curl").args(["-fsS", "-o", "/dev/null", "-m", "2", &url]).output()?;
-            if asked.status.success() {
-                return Ok(());
-            }
-            let why = String::from_utf8_lossy(&asked.stderr).into_owned();
-            anyhow::ensure!(Instant::now() < until, "{} does not answer: {why}", self.name);
-            std::thread::sleep(Duration::from_millis(100));
-        }
+        let url = format!("http://127.0.0.1:{}/", self.dial[0]);
+        measure::until_answered(|| pods.client("curl"), &[], &url, Duration::from_secs(10)).context(self.name)
     }
 
     fn measure(&self, pods: &Pods, load: &str, seconds: u64) -> anyhow::Result<Row> {
@@ -115,7 +106,10 @@ impl Pair {
                 &time,
                 &format!("http://127.0.0.1:{}/", self.dial[1]),
             ])),
-            _ => bulk(pods, self.dial[0]),
+            _ => {
+                let url = format!("http://127.0.0.1:{}/bytes/{}", self.dial[0], u64::from(BULK_MIB) << 20);
+                measure::bulk(&mut pods.client("curl"), BULK_MIB, &url)
+            }
         }
         .with_context(|| format!("{}: {load}", self.name))?;
         anyhow::ensure!(seen.failed == 0.0, "{}: {load}: {} requests failed", self.name, seen.failed);
@@ -156,15 +150,6 @@ impl Pair {
     }
 }
 
-/// A quarter of a GiB by one request; its "requests" are MiB.
-fn bulk(pods: &Pods, port: u16) -> anyhow::Result<Load> {
-    let url = format!("http://127.0.0.1:{port}/bytes/{}", BULK_MIB * 1024 * 1024);
-    let output = pods.client("curl").args(["-fsS", "-o", "/dev/null", "-w", "%{time_total}", &url]).output()?;
-    anyhow::ensure!(output.status.success(), "curl: {}", String::from_utf8_lossy(&output.stderr));
-    let seconds = String::from_utf8_lossy(&output.stdout).trim().parse().context("curl's time")?;
-    Ok(Load { requests: BULK_MIB as f64, seconds, failed: 0.0 })
-}
-
 fn print(results: &BTreeMap<(&str, &str), Vec<Row>>) {
     println!("{:22} {:8} {:>9}  {:>21} {:>8} {:>8}", "load", "pair", "rate/s", "CPU us, user+sys", "both", "ratio");
     for load in LOADS {
@@ -200,4 +185,5 @@ const APP: u16 = 18080;
 const OUTBOUND: u16 = 15001;
 const INBOUND: u16 = 15006;
 const RESTING: usize = 1000;
-const BULK_MIB: usize = 256;
+/// A quarter of a GiB by one request.
+const BULK_MIB: u32 = 256;

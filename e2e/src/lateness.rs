@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::figure;
+use crate::{figure, percentile};
 
 /// Being measured.
 pub struct Lateness {
@@ -17,7 +17,7 @@ pub struct Lateness {
     sleeper: JoinHandle<Vec<f64>>,
 }
 
-/// Milliseconds, sorted.
+/// Milliseconds.
 pub struct Late(Vec<f64>);
 
 impl Lateness {
@@ -39,30 +39,24 @@ impl Lateness {
     }
 
     /// Ends it, and prints what it found.
+    ///
+    /// # Panics
+    /// Never.
     #[must_use]
     pub fn end(self) -> Late {
         self.over.store(true, Ordering::Relaxed);
-        let mut late = self.sleeper.join().unwrap_or_default();
-        late.sort_by(f64::total_cmp);
-        let late = Late(late);
-        let measured = [50.0, 95.0, 99.0].map(|p| format!("{:.2}", late.at(p))).join(" / ");
+        let late = Late(self.sleeper.join().expect("it only sleeps"));
+        let measured = [50.0, 95.0, 99.0].map(|p| format!("{:.2}", percentile(&late.0, p / 100.0))).join(" / ");
         figure("this machine wakes sleepers late by, ms", &measured, "p50 / p95 / p99, for information");
         late
     }
 }
 
 impl Late {
-    /// At a percentile.
-    #[must_use]
-    pub fn at(&self, p: f64) -> f64 {
-        let place = (self.0.len() as f64 * p / 100.0) as usize;
-        self.0.get(place).copied().unwrap_or_default()
-    }
-
     /// `percent`, and what the machine adds to a latency of `millis` at that percentile.
     #[must_use]
     pub fn tolerance(&self, percent: f64, p: f64, millis: f64) -> f64 {
-        percent + WAKE_UPS * self.at(p) / millis * 100.0
+        percent + WAKE_UPS * percentile(&self.0, p / 100.0) / millis * 100.0
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod app;
 mod dashboard;
+pub mod fortio;
 mod lateness;
 mod prometheus;
 mod report;

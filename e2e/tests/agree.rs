@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::process::Child;
 use std::time::Duration;
 
-use leno_e2e::{Dashboard, Late, Lateness, Mesh, Namespace, client, echo_app, figure, service};
+use leno_e2e::{Dashboard, Late, Lateness, Mesh, Namespace, client, echo_app, figure, fortio, service};
 use serde_json::Value;
 
 const RULES: &str = "
@@ -82,9 +82,7 @@ const START: u64 = 8;
 
 /// The load of each way.
 fn start(mesh: &Mesh, seconds: u64) -> Vec<(&'static str, Child)> {
-    let fortio = std::env::var("LENO_FORTIO").unwrap_or_else(|_| {
-        format!("{}/.cache/leno/bin/fortio", std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned()))
-    });
+    let fortio = fortio::program();
     let length = format!("{seconds}s");
     WAYS.iter()
         .map(|(name, rps, path)| {
@@ -189,7 +187,7 @@ impl Check {
             self.near(&format!("routes {name} RPS"), number(&row["rps"]), rps(report), 2.0 + second);
             self.near(&format!("routes {name} success"), number(&row["success"]), share, 2.0 + drawn);
             for (ours, p) in [("p50_ms", 50.0), ("p95_ms", 95.0), ("p99_ms", 99.0)] {
-                let theirs = percentile(report, p);
+                let theirs = fortio::percentile(report, p);
                 let tolerance = self.late.tolerance(5.0 + SKETCH, p, theirs);
                 self.near(&format!("routes {name} {ours}"), number(&row[ours]), theirs, tolerance);
             }
@@ -225,11 +223,4 @@ fn find<'v>(rows: &'v Value, field: &str, value: &str) -> &'v Value {
 
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or(0.0)
-}
-
-/// Milliseconds.
-fn percentile(report: &Value, p: f64) -> f64 {
-    let all = report["DurationHistogram"]["Percentiles"].as_array();
-    let found = all.and_then(|all| all.iter().find(|x| x["Percentile"] == p)).and_then(|x| x["Value"].as_f64());
-    found.unwrap_or_else(|| panic!("fortio's p{p}: {report}")) * 1000.0
 }

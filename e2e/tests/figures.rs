@@ -1,15 +1,7 @@
 //! The figures that `leno viz stat` prints are those of a known load generator, fortio (line 6 of the README).
 
-use leno_e2e::{Late, Lateness, Mesh, Namespace, client, echo_app, figure, program, service};
+use leno_e2e::{Late, Lateness, Mesh, Namespace, client, echo_app, figure, fortio, program, service};
 use serde_json::Value;
-
-fn fortio() -> String {
-    let path = std::env::var("LENO_FORTIO").unwrap_or_else(|_| {
-        format!("{}/.cache/leno/bin/fortio", std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned()))
-    });
-    assert!(std::path::Path::new(&path).exists(), "{path} is missing: run `make tools`");
-    path
-}
 
 #[test]
 fn stat_agrees_with_fortio() {
@@ -20,7 +12,7 @@ fn stat_agrees_with_fortio() {
         &service("myapp", "echo", "app: echo", "[{name: http, port: 8080}]"),
         &client("myapp", "web"),
     ]);
-    let fortio = fortio();
+    let fortio = fortio::program();
     // Latencies of 20 to 120 ms, uniformly: long enough that fortio's own hop to its sidecar does not count. 3 % fail.
     let url = "http://echo.myapp:8080/latency?min=20ms&max=120ms&fail=0.03";
     let run = |seconds: &str| {
@@ -64,14 +56,6 @@ fn compare(mesh: &Mesh, report: &Value, late: &Late, last: bool) -> bool {
         .expect("stat is JSON");
     let row =
         stat.as_array().and_then(|rows| rows.iter().find(|r| r["name"] == "echo")).unwrap_or_else(|| panic!("{stat}"));
-    let percentile = |p: f64| {
-        report["DurationHistogram"]["Percentiles"]
-            .as_array()
-            .and_then(|all| all.iter().find(|x| x["Percentile"] == p))
-            .and_then(|x| x["Value"].as_f64())
-            .unwrap_or_else(|| panic!("fortio's p{p}: {report}"))
-            * 1000.0
-    };
     let count = |code: &str| report["RetCodes"][code].as_f64().unwrap_or(0.0);
     let success = count("200") / (count("200") + count("500") + count("503"));
     let mut agree = true;
@@ -89,7 +73,8 @@ fn compare(mesh: &Mesh, report: &Value, late: &Late, last: bool) -> bool {
     near("success", row["success"].as_f64().unwrap_or(0.0), success, 2.0);
     for p in [50.0, 95.0, 99.0] {
         let ours = row[format!("p{p}")].as_f64().unwrap_or(0.0);
-        near(&format!("p{p} ms"), ours, percentile(p), late.tolerance(5.0, p, percentile(p)));
+        let theirs = fortio::percentile(report, p);
+        near(&format!("p{p} ms"), ours, theirs, late.tolerance(5.0, p, theirs));
     }
     agree
 }

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use leno_e2e::{Dashboard, Mesh, Namespace, client, echo_app, figure, program, service};
+use leno_e2e::{Dashboard, Mesh, Namespace, client, echo_app, figure, fortio, program, service};
 use serde_json::Value;
 
 const RPS: &str = "1000";
@@ -101,8 +101,21 @@ fn cost_of_an_answer(mesh: &Mesh, target: &str, pid: u32, what: &str) -> Duratio
     let before = spent(pid);
     let number = ANSWERS.to_string();
     let url = format!("http://127.0.0.1:15020/leno/v1/{what}");
-    let words =
-        [&fortio(), "load", "-keepalive=false", "-qps", "100", "-c", "1", "-n", &number, "-json", "-", "-quiet", &url];
+    let words = [
+        &fortio::program(),
+        "load",
+        "-keepalive=false",
+        "-qps",
+        "100",
+        "-c",
+        "1",
+        "-n",
+        &number,
+        "-json",
+        "-",
+        "-quiet",
+        &url,
+    ];
     let report: Value = mesh.exec_json("myapp", target, &words);
     assert_eq!(report["RetCodes"]["200"], ANSWERS, "{report}");
     (spent(pid) - before) / ANSWERS
@@ -118,15 +131,9 @@ struct Row {
     memory: [f64; 2],
 }
 
-fn fortio() -> String {
-    std::env::var("LENO_FORTIO").unwrap_or_else(|_| {
-        format!("{}/.cache/leno/bin/fortio", std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned()))
-    })
-}
-
 /// Requests a second that were made, and for how many seconds.
 fn load(mesh: &Mesh, seconds: u64) -> (f64, f64) {
-    let fortio = fortio();
+    let fortio = fortio::program();
     let length = format!("{seconds}s");
     let report: Value = mesh.exec_json(
         "myapp",

@@ -107,7 +107,10 @@ impl Load {
                 Got::of(measure::load(h2load.arg(format!("http://{}{path}", pair.http2)))?)
             }
             What::Rate(rate) => fortio(pair, options, rate, seconds, &http1("/")),
-            What::Bulk(mib) => bulk(pair, mib, &http1(&format!("/bytes/{}", u64::from(mib) << 20))),
+            What::Bulk(mib) => {
+                let url = http1(&format!("/bytes/{}", u64::from(mib) << 20));
+                Got::of(measure::bulk(&mut pair.client.command("curl"), mib, &url)?)
+            }
         }
     }
 }
@@ -153,14 +156,6 @@ fn fortio(pair: &Pair, options: &Options, rate: u32, seconds: u64, url: &str) ->
         p50: percentile(50.0).context("fortio's p50")?,
         p99: percentile(99.0).context("fortio's p99")?,
     })
-}
-
-/// One body; its "requests" are MiB.
-fn bulk(pair: &Pair, mib: u32, url: &str) -> anyhow::Result<Got> {
-    let output = pair.client.command("curl").args(["-fsS", "-o", "/dev/null", "-w", "%{time_total}", url]).output()?;
-    anyhow::ensure!(output.status.success(), "curl: {}", String::from_utf8_lossy(&output.stderr));
-    let seconds = String::from_utf8_lossy(&output.stdout).trim().parse().context("curl's time")?;
-    Ok(Got { requests: f64::from(mib), seconds, failed: 0.0, p50: f64::NAN, p99: f64::NAN })
 }
 
 fn cpu(pair: &Pair) -> anyhow::Result<Cpu> {

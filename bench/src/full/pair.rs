@@ -1,10 +1,13 @@
 //! The pairs of proxies.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use anyhow::Context as _;
 
 use super::Options;
 use super::mesh::{APP, Mesh, Pod};
+use crate::measure;
 use crate::net::Running;
 use crate::peer::envoy::Middle;
 use crate::peer::{self, Place, envoy, haproxy, nginx};
@@ -57,19 +60,10 @@ impl Pair {
 
     /// So that connections and certificates are there before anything is measured.
     pub(crate) fn wait_until_it_answers(&self) -> anyhow::Result<()> {
-        let until = Instant::now() + Duration::from_secs(20);
         for (flag, place) in [("--http1.1", &self.http1), ("--http2-prior-knowledge", &self.http2)] {
-            loop {
-                let url = format!("http://{place}/");
-                let asked =
-                    self.client.command("curl").args(["-fsS", "-o", "/dev/null", "-m", "2", flag, &url]).output()?;
-                if asked.status.success() {
-                    break;
-                }
-                let why = String::from_utf8_lossy(&asked.stderr).into_owned();
-                anyhow::ensure!(Instant::now() < until, "{} does not answer {flag}: {why}", self.name);
-                std::thread::sleep(Duration::from_millis(100));
-            }
+            let curl = || self.client.command("curl");
+            measure::until_answered(curl, &[flag], &format!("http://{place}/"), Duration::from_secs(20))
+                .with_context(|| self.name)?;
         }
         Ok(())
     }
