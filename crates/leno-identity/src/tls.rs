@@ -19,6 +19,10 @@ use crate::authority::Serving;
 use crate::peer::{Expected, PeerError, identity_of, peer_error};
 use crate::{Roots, Svid};
 
+mod unverified;
+
+pub use unverified::Unverified;
+
 /// Whether a server asks its clients for a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientCert {
