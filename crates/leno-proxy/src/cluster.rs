@@ -24,11 +24,13 @@ use leno_core::model::traffic::OutlierDetection;
 use tokio::time::Instant;
 
 use crate::discovery::ServiceHandle;
+use crate::http::client::{Dispatch, SendError};
+use crate::http::upstream::Answer;
 use crate::telemetry::ServiceRef;
 use crate::tls::Dialer;
 
 pub use admission::{Admission, Admitted, Permit};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Wire};
 pub use registry::Clusters;
 pub use set::EndpointSet;
 
@@ -154,6 +156,20 @@ impl Cluster {
     /// Takes a retry out of the budget.
     pub fn withdraw(&self) -> bool {
         lock(&self.budget).withdraw(self.now())
+    }
+
+    /// Sends a request to one of its endpoints, within its limits.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        request: &mut Dispatch,
+        wire: Wire,
+    ) -> Result<Answer, SendError> {
+        let limits = self.set().limits.clone();
+        endpoint.send(&self.dialer, request, wire, &limits).await
     }
 
     /// Makes connections to endpoints.

@@ -158,13 +158,8 @@ impl Telemetry {
         }
     }
 
-    /// Counts and logs one request that ends now.
-    pub fn request(&self, record: &RequestRecord) {
-        self.request_at(record, Instant::now());
-    }
-
     /// Counts and logs one request that ended at `now`.
-    pub fn request_at(&self, record: &RequestRecord, now: Instant) {
+    pub fn request(&self, record: &RequestRecord, now: Instant) {
         let bits = self.bits();
         if bits.has(Bits::METRICS) {
             let plan = self.inner.plan.load();

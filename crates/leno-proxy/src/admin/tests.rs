@@ -4,7 +4,7 @@ mod tap;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use leno_core::id::{Direction, ServiceId, SpiffeId};
 use leno_core::model::{Endpoint, Endpoints, Protocol, Service, ServiceKind, ServicePort, Workload};
@@ -81,7 +81,7 @@ async fn the_dump_shows_what_the_proxy_decides_by() {
 #[tokio::test]
 async fn metrics_and_samples_are_where_scrapers_look() {
     let servers = Servers::start(Identity::new()).await;
-    servers.app.telemetry.request(&RequestRecord::new(Direction::Outbound));
+    servers.app.telemetry.request(&RequestRecord::new(Direction::Outbound), Instant::now());
     let pages = [
         (servers.metrics, "/stats/prometheus"),
         (servers.status, "/stats/prometheus"),
@@ -153,9 +153,9 @@ async fn a_request_is_imagined_by_what_the_proxy_knows_or_asks_for() {
 #[tokio::test]
 async fn what_failed_is_remembered() {
     let servers = Servers::start(Identity::new()).await;
-    servers.app.telemetry.request(&RequestRecord::new(Direction::Outbound));
+    servers.app.telemetry.request(&RequestRecord::new(Direction::Outbound), Instant::now());
     let failed = RequestRecord { reason: leno_core::Reason::RouteNotFound, ..RequestRecord::new(Direction::Outbound) };
-    servers.app.telemetry.request(&failed);
+    servers.app.telemetry.request(&failed, Instant::now());
     let all = json(servers.admin, "/leno/v1/failures").await;
     assert_eq!(all["failures"].as_array().map(Vec::len), Some(1), "{all}");
     assert_eq!(all["failures"][0]["reason"], "route_not_found");

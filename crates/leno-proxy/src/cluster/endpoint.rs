@@ -16,7 +16,7 @@ use super::mux::{Mux, Opened};
 use crate::http::client::{Dispatch, SendError};
 use crate::http::h1::Http1;
 use crate::http::h2;
-use crate::http::upstream::{Answer, for_http1};
+use crate::http::upstream::{self, Answer};
 use crate::identity::Alpn;
 use crate::tcp::splice::Io;
 use crate::telemetry::PeerInfo;
@@ -57,6 +57,18 @@ pub enum Wire {
     Http2,
     /// HTTP/1.1 on a connection of its own, which then becomes a tunnel.
     Tunnel,
+}
+
+impl Wire {
+    /// For a request that leaves HTTP, or one that is carried by HTTP/2.
+    #[must_use]
+    pub const fn of(tunnel: bool, http2: bool) -> Self {
+        match (tunnel, http2) {
+            (true, _) => Self::Tunnel,
+            (false, true) => Self::Http2,
+            (false, false) => Self::Http1,
+        }
+    }
 }
 
 impl Endpoint {
@@ -231,7 +243,7 @@ impl Endpoint {
         request: &mut Dispatch,
         limits: &Limits,
     ) -> Result<Answer, SendError> {
-        for_http1(&mut request.head, self.addr);
+        upstream::shape(&mut request.head, Wire::Http1, self.addr);
         self.send_http1(dialer, request, limits).await
     }
 

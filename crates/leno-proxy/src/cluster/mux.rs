@@ -100,12 +100,6 @@ impl Mux {
         }
     }
 
-    /// Whether the peer is known to refuse HTTP/2.
-    #[must_use]
-    pub fn is_refused(&self) -> bool {
-        lock(&self.shared.state).refused
-    }
-
     /// Open connections.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -19,6 +19,9 @@ pub type Head = http::request::Parts;
 /// A response as the pipeline sees it.
 pub type Response = http::Response<Body>;
 
+/// What asking for the next part of a body comes to.
+pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
 type Boxed = Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>;
 
 /// A body. Frames are pulled: nothing is read from one side before the other side asks for more.
@@ -85,10 +88,7 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         match &mut self.0 {
             Kind::Empty => Poll::Ready(None),
             Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),

@@ -14,7 +14,7 @@ use leno_core::id::Direction;
 use leno_kit::Active;
 use tokio::time::{Instant, Sleep};
 
-use super::body::{Body, BodyError, Response};
+use super::body::{Body, BodyError, Polled, Response};
 use super::heads;
 use super::replay;
 use crate::cluster::Permit;
@@ -139,7 +139,7 @@ impl Exchange {
             self.record.reason = reason;
         }
         if !self.quiet {
-            self.telemetry.request_at(&self.record, now.into_std());
+            self.telemetry.request(&self.record, now.into_std());
         }
     }
 
@@ -173,7 +173,7 @@ impl Exchange {
     }
 
     /// The next frame of the answer, noted as it passes.
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         let Some(answer) = &mut self.answer else { return Poll::Ready(None) };
         let Poll::Ready(next) = Pin::new(&mut answer.body).poll_frame(cx) else {
             if let Some(deadline) = self.deadline {

@@ -14,15 +14,12 @@ pub use server::{Incoming, Upgrade, serve};
 use std::io;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use http_body::Frame;
 use leno_http::h1::{BadBody, Decoder, Event};
 
-use super::body::BodyError;
+use super::body::{BodyError, Polled};
 use wire::Wire;
-
-/// What a body's next step came to.
-type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 /// The next frame of the body that `decoder` reads from `wire`. Nothing is read before it is asked for.
 fn poll_body(wire: &mut Wire, decoder: &mut Decoder, cx: &mut Context<'_>) -> Polled {

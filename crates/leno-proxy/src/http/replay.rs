@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::oneshot;
 
-use super::body::{Body, BodyError};
+use super::body::{Body, BodyError, Polled};
 use super::exchange::Messages;
 
 /// Bytes kept for sending again. What is larger streams through and cannot be retried once it started.
@@ -156,7 +156,7 @@ impl HttpBody for Attempt {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let this = &mut *self;
         let mut state = lock(&this.state);
         if state.attempt != this.number {

@@ -3,22 +3,31 @@
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::header::{Entry, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Uri, Version};
-use http_body::{Frame, SizeHint};
+use http_body::SizeHint;
 
-use super::body::{Body, BodyError, Head, Response};
+use super::body::{Body, Head, Polled, Response};
 use super::h1::Http1;
 use super::h2::Incoming;
 use super::tunnel::Tunnel;
+use crate::cluster::endpoint::Wire;
 use crate::cluster::http_pool::Lease;
 use crate::cluster::mux::Ticket;
 
-/// The form of HTTP/1.1: path alone in the request line, authority in `Host`. `fallback` stands in where an HTTP/1.0
-/// client named no host. Returns whether it named one.
-pub fn for_http1(head: &mut Head, fallback: SocketAddr) -> bool {
+/// Gives a head the form in which it is carried. `fallback` stands in where the client named no host; returns whether it named
+/// one.
+pub fn shape(head: &mut Head, wire: Wire, fallback: SocketAddr) -> bool {
+    match wire {
+        Wire::Http2 => for_http2(head, fallback),
+        Wire::Http1 | Wire::Tunnel => for_http1(head, fallback),
+    }
+}
+
+/// The form of HTTP/1.1: path alone in the request line, authority in `Host`. HTTP/1.0 clients need not name a
+/// host.
+fn for_http1(head: &mut Head, fallback: SocketAddr) -> bool {
     head.version = Version::HTTP_11;
     if head.method == Method::CONNECT {
         return true;
@@ -39,9 +48,8 @@ pub fn for_http1(head: &mut Head, fallback: SocketAddr) -> bool {
     named
 }
 
-/// The form of HTTP/2: everything in the pseudo-headers. `fallback` stands in where the client named no host. Returns whether
-/// it named one.
-pub fn for_http2(head: &mut Head, fallback: SocketAddr) -> bool {
+/// The form of HTTP/2: everything in the pseudo-headers.
+fn for_http2(head: &mut Head, fallback: SocketAddr) -> bool {
     head.version = Version::HTTP_2;
     let mut parts = std::mem::take(&mut head.uri).into_parts();
     parts.scheme = Some(Scheme::HTTP);
@@ -128,7 +136,7 @@ impl Source {
         }
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         match self {
             Self::Http1(lease) => lease.sender().poll_frame(cx),
             Self::Http2(body, _) => body.poll_frame(cx),
@@ -148,7 +156,7 @@ impl Source {
 pub struct Bound(Option<Source>);
 
 impl Bound {
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         let Some(source) = &mut self.0 else { return Poll::Ready(None) };
         let polled = source.poll_frame(cx);
         let ended = match &polled {

@@ -25,7 +25,7 @@ fn a_request_shows_in_every_http_family_with_istios_labels() {
         let mut record = request();
         record.duration = Duration::from_millis(millis);
         record.status = status;
-        telemetry.request(&record);
+        telemetry.request(&record, Instant::now());
     }
     let parsed = parse(&text(&telemetry));
     let [(labels, count), (_, failed)] = &parsed["istio_requests_total"][..] else { panic!("{parsed:#?}") };
@@ -80,7 +80,7 @@ fn a_request_shows_in_every_http_family_with_istios_labels() {
 #[test]
 fn every_family_says_its_type_once_before_its_series() {
     let telemetry = quiet();
-    telemetry.request(&request());
+    telemetry.request(&request(), Instant::now());
     let _open = telemetry.tcp_open(tcp());
     let text = text(&telemetry);
     let types: Vec<_> = text.lines().filter_map(|l| l.strip_prefix("# TYPE ")).collect();
@@ -140,7 +140,7 @@ fn grpc_has_its_status_and_message_counts() {
     record.protocol = ReqProtocol::Grpc;
     record.grpc_status = Some(14);
     (record.request_messages, record.response_messages) = (1, 7);
-    telemetry.request(&record);
+    telemetry.request(&record, Instant::now());
     let parsed = parse(&text(&telemetry));
     let (labels, sent) = &parsed["istio_response_messages_total"][0];
     assert_eq!((labels["grpc_response_status"].as_str(), labels["request_protocol"].as_str()), ("14", "grpc"));
@@ -185,8 +185,8 @@ fn samples_carry_what_the_live_window_needs() {
     let mut record = request();
     record.reason = Reason::Timeout;
     record.status = 504;
-    telemetry.request(&record);
-    telemetry.request(&record);
+    telemetry.request(&record, Instant::now());
+    telemetry.request(&record, Instant::now());
     let samples = telemetry.samples();
     assert_eq!((samples.namespace.as_str(), samples.pod.as_str()), ("shop", "web-1"));
     let json = serde_json::to_value(&samples).unwrap();
@@ -206,8 +206,8 @@ fn samples_carry_what_the_live_window_needs() {
 fn equal_labels_at_other_addresses_share_a_series() {
     let telemetry = quiet();
     // As after a configuration change: everything is built anew and equal.
-    telemetry.request(&request());
-    telemetry.request(&request());
+    telemetry.request(&request(), Instant::now());
+    telemetry.request(&request(), Instant::now());
     assert_eq!(telemetry.samples().requests.len(), 1);
     assert_eq!(parse(&text(&telemetry))["istio_requests_total"].len(), 1);
 }
@@ -276,7 +276,7 @@ fn the_telemetry_api_changes_labels_by_metric_and_leaves_metrics_out() {
     let client = Side { logs: Some(Vec::new()), metrics, tracing: None };
     telemetry.configure(&MeshConfig::default(), &Reporting { client: client.clone(), server: Side::default() });
     for (method, status) in [("GET", 200), ("POST", 200), ("GET", 404)] {
-        telemetry.request(&RequestRecord { method: method.into(), status, ..request() });
+        telemetry.request(&RequestRecord { method: method.into(), status, ..request() }, Instant::now());
     }
     drop(telemetry.tcp_open(tcp()));
     let series = parse(&text(&telemetry));
@@ -292,9 +292,9 @@ fn the_telemetry_api_changes_labels_by_metric_and_leaves_metrics_out() {
     assert_eq!(series["istio_tcp_connections_opened_total"].len(), 1);
     let off = Side { metrics: Metrics { off: true, ..Metrics::default() }, ..client };
     telemetry.configure(&MeshConfig::default(), &Reporting { client: off, server: Side::default() });
-    telemetry.request(&request());
+    telemetry.request(&request(), Instant::now());
     assert!(!parse(&text(&telemetry)).contains_key("istio_requests_total"));
-    telemetry.request(&RequestRecord { direction: Direction::Inbound, ..request() });
+    telemetry.request(&RequestRecord { direction: Direction::Inbound, ..request() }, Instant::now());
     assert_eq!(parse(&text(&telemetry))["istio_requests_total"].len(), 1, "the other side is as ever");
 }
 
@@ -303,7 +303,7 @@ fn exemplars_are_for_scrapers_that_ask_for_open_metrics() {
     let telemetry = quiet();
     let span =
         SpanRef { trace: TraceId(0xabc), span: SpanId(0xdef), parent: None, sampled: true, state: String::new() };
-    telemetry.request(&RequestRecord { span: Some(Box::new(span)), ..request() });
+    telemetry.request(&RequestRecord { span: Some(Box::new(span)), ..request() }, Instant::now());
     let accept = "application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
     let form = Exposition::wanted(accept);
     let open: String = telemetry.exposition(form).collect();
@@ -319,7 +319,7 @@ fn exemplars_are_for_scrapers_that_ask_for_open_metrics() {
 fn a_long_text_comes_in_pieces() {
     let telemetry = quiet();
     for status in 200..300 {
-        telemetry.request(&RequestRecord { status, ..request() });
+        telemetry.request(&RequestRecord { status, ..request() }, Instant::now());
     }
     let sizes: Vec<_> = telemetry.exposition(Exposition::Text).map(|piece| piece.len()).collect();
     assert!(sizes.len() > 100 && sizes.iter().all(|s| *s < 40 * 1024), "{sizes:?}");

@@ -1,5 +1,7 @@
 //! Who may tap over the network: leno-viz by its certificate, and nobody else.
 
+use std::time::Instant;
+
 use leno_core::names::alpn;
 use leno_identity::{Expected, tls};
 use rustls_pki_types::ServerName;
@@ -15,7 +17,7 @@ async fn leno_viz_taps_over_mutual_tls() {
     let begin = mesh.tap(&mesh.authority, VIZ).await.expect("an answer");
     assert!(begin.starts_with("HTTP/1.1 200"), "{begin}");
     assert!(mesh.servers.app.telemetry.logs_all(), "requests are kept from now on");
-    mesh.servers.app.telemetry.request(&RequestRecord::new(Direction::Inbound));
+    mesh.servers.app.telemetry.request(&RequestRecord::new(Direction::Inbound), Instant::now());
     let answer = mesh.secured(&mesh.authority, VIZ, "/leno/v1/tap?from=0").await.expect("an answer");
     assert!(answer.contains("\"next\":1") && answer.contains("\"requests\":[{"), "{answer}");
 }

@@ -2,13 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Context;
 
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::SizeHint;
 
 use super::core::Core;
-use crate::http::body::BodyError;
+use crate::http::body::Polled;
 
 /// A body that arrives. The peer may send more as it is taken; dropped before its end, the rest is not wanted.
 pub struct Incoming {
@@ -29,7 +28,7 @@ impl Incoming {
         Self { core, stream, answer: true, done: false }
     }
 
-    pub(in crate::http) fn poll_frame(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(in crate::http) fn poll_frame(&mut self, cx: &Context<'_>) -> Polled {
         let (polled, done) = self.core.poll_frame(self.stream, cx);
         self.done = done;
         polled

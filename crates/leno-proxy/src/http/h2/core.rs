@@ -6,7 +6,6 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use http::header::EXPECT;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -14,7 +13,7 @@ use leno_http::h2::{ByStream, Chunks, Code, Connection, Event, Role, Windows};
 
 use super::Failure;
 use crate::cluster::lock;
-use crate::http::body::BodyError;
+use crate::http::body::{BodyError, Polled};
 
 /// One connection.
 pub(super) struct Core(Mutex<State>);
@@ -50,9 +49,6 @@ struct Slot {
     writer: Option<Waker>,
     holders: u8,
 }
-
-/// What asking for a part of a body comes to.
-type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 /// Who is to be woken once the lock is free.
 pub(super) type Wakers = Vec<Waker>;
@@ -151,10 +147,7 @@ impl Core {
 
     /// The next part of a body, and whether it is the last.
     pub(super) fn poll_frame(&self, stream: u32, cx: &Context<'_>) -> (Polled, bool) {
-        self.change(|state| {
-            let polled = state.poll_frame(stream, cx);
-            (polled, state.slots.get(&stream).is_none_or(Slot::is_done))
-        })
+        self.change(|state| state.poll_frame(stream, cx))
     }
 
     pub(super) fn is_end_stream(&self, stream: u32) -> bool {
@@ -190,30 +183,22 @@ impl Core {
 }
 
 impl State {
-    /// The next part of a body.
-    fn poll_frame(&mut self, stream: u32, cx: &Context<'_>) -> Polled {
-        let Some(slot) = self.slots.get_mut(&stream) else { return Poll::Ready(None) };
-        if let Some(data) = slot.data.pop(usize::MAX) {
-            if let Some(left) = &mut slot.left {
-                *left = left.saturating_sub(data.len() as u64);
+    /// The next part of a body, and whether it is the last.
+    fn poll_frame(&mut self, stream: u32, cx: &Context<'_>) -> (Polled, bool) {
+        let Some(slot) = self.slots.get_mut(&stream) else { return (Poll::Ready(None), true) };
+        let polled = slot.poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    self.conn.consumed(stream, data.len());
+                }
             }
-            self.conn.consumed(stream, data.len());
-            return Poll::Ready(Some(Ok(Frame::data(data))));
+            Poll::Pending if std::mem::take(&mut slot.expects) => {
+                self.conn.respond(stream, StatusCode::CONTINUE, &HeaderMap::new(), false);
+            }
+            Poll::Ready(_) | Poll::Pending => {}
         }
-        if let Some(trailers) = slot.trailers.take() {
-            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
-        }
-        if slot.ended {
-            return Poll::Ready(None);
-        }
-        if let Some(failure) = &slot.failure {
-            return Poll::Ready(Some(Err(BodyError::Http2(failure.clone()))));
-        }
-        slot.reader = Some(cx.waker().clone());
-        if std::mem::take(&mut slot.expects) {
-            self.conn.respond(stream, StatusCode::CONTINUE, &HeaderMap::new(), false);
-        }
-        Poll::Pending
+        (polled, slot.is_done())
     }
 
     /// A new stream with so many users.
@@ -327,6 +312,26 @@ impl Slot {
             writer: None,
             holders,
         }
+    }
+
+    fn poll_frame(&mut self, cx: &Context<'_>) -> Polled {
+        if let Some(data) = self.data.pop(usize::MAX) {
+            if let Some(left) = &mut self.left {
+                *left = left.saturating_sub(data.len() as u64);
+            }
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        if let Some(trailers) = self.trailers.take() {
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if let Some(failure) = &self.failure {
+            return Poll::Ready(Some(Err(BodyError::Http2(failure.clone()))));
+        }
+        self.reader = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Whether all of it was taken.

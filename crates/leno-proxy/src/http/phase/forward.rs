@@ -25,7 +25,7 @@ use crate::http::heads;
 use crate::http::replay::Replay;
 use crate::http::reply::{Reply, is_unprocessed};
 use crate::http::tunnel::Tunnel;
-use crate::http::upstream::{Answer, for_http1, for_http2};
+use crate::http::upstream::{self, Answer};
 use crate::inbound::Inbound;
 use crate::outbound::Outbound;
 
@@ -172,8 +172,7 @@ impl Tries<'_> {
         self.named = named;
         self.request.body = self.body.attempt();
         self.request.left = false;
-        let limits = self.cluster.set().limits.clone();
-        let sending = endpoint.send(self.cluster.dialer(), self.request, wire, &limits);
+        let sending = self.cluster.send(endpoint, self.request, wire);
         let each = self.chosen.rule().and_then(HttpRoute::time_of_try);
         let limit = retry::try_limit(deadline.map(|d| d.saturating_duration_since(now)), each);
         let Some((limit, reason)) = limit else { return sending.await };
@@ -282,13 +281,8 @@ pub fn shape(
         head.headers.remove(PEER);
         head.headers.remove(ORIG_PROTO);
     }
-    if tunnel {
-        (Wire::Tunnel, for_http1(head, endpoint.addr))
-    } else if mutual || native {
-        (Wire::Http2, for_http2(head, endpoint.addr))
-    } else {
-        (Wire::Http1, for_http1(head, endpoint.addr))
-    }
+    let wire = Wire::of(tunnel, mutual || native);
+    (wire, upstream::shape(head, wire, endpoint.addr))
 }
 
 /// Sends a request to this pod's application. It is repeated only where the application cannot have seen it: a
@@ -311,21 +305,13 @@ pub async fn to_app(
     exchange.hold_busy(endpoint.busy());
     exchange.record.upstream_cluster = Arc::clone(&cluster.name);
     exchange.record.upstream_addr = Some(endpoint.addr);
-    let limits = cluster.set().limits.clone();
-    let wire = match (tunnel, native) {
-        (true, _) => Wire::Tunnel,
-        (false, true) => Wire::Http2,
-        (false, false) => Wire::Http1,
-    };
-    match wire {
-        Wire::Http2 => for_http2(&mut request.head, endpoint.addr),
-        Wire::Http1 | Wire::Tunnel => for_http1(&mut request.head, endpoint.addr),
-    };
+    let wire = Wire::of(tunnel, native);
+    upstream::shape(&mut request.head, wire, endpoint.addr);
     loop {
         exchange.record.attempts += 1;
         request.body = body.attempt();
         request.left = false;
-        match endpoint.send(cluster.dialer(), request, wire, &limits).await {
+        match cluster.send(&endpoint, request, wire).await {
             Ok(Answer { response, tunnel, local }) => {
                 body.commit();
                 exchange.record.upstream_time = Some(sent.elapsed());

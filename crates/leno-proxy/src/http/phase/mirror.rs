@@ -57,8 +57,7 @@ async fn one(
     let endpoint = cluster.pick(&[], None, Instant::now()).ok()?;
     let (wire, _) = forward::shape(from, &cluster, &endpoint, &mut head, false, 1);
     let mut request = Dispatch::new(head, Body::whole(body));
-    let limits = cluster.set().limits.clone();
-    let answer = endpoint.send(cluster.dialer(), &mut request, wire, &limits).await.ok()?;
+    let answer = cluster.send(&endpoint, &mut request, wire).await.ok()?;
     // Read to its end, so that the connection can be used again.
     let mut body = answer.response.into_body();
     while let Some(Ok(_)) = body.frame().await {}

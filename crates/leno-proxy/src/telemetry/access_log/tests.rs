@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use leno_core::Reason;
 use leno_core::id::Direction;
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[test]
 fn a_request_is_istios_default_line() {
     let (log, lines) = log(Which::All, LogFormat::Text(None));
-    log.request(&request());
+    log.request(&request(), Instant::now());
     assert_eq!(
         lines.get(&log),
         "[2018-11-23T04:51:00.281Z] \"GET /api/v1/reviews/7?x=1 HTTP/1.1\" 200 - via_upstream - \"-\" 5 1024 41 39 \
@@ -34,7 +34,7 @@ fn a_request_is_istios_default_line() {
 #[test]
 fn a_failure_says_its_reason_in_words_within_istios_line() {
     let (log, lines) = log(Which::Errors, LogFormat::Text(None));
-    log.request(&failed());
+    log.request(&failed(), Instant::now());
     assert_eq!(
         lines.get(&log),
         "[2018-11-23T04:51:00.281Z] \"GET /api/v1/reviews/7?x=1 HTTP/1.1\" 503 UF \
@@ -48,8 +48,8 @@ fn a_failure_says_its_reason_in_words_within_istios_line() {
 #[test]
 fn errors_mode_keeps_5xx_of_the_application_without_a_reason() {
     let (log, lines) = log(Which::Errors, LogFormat::Text(None));
-    log.request(&request());
-    log.request(&RequestRecord { status: 500, ..request() });
+    log.request(&request(), Instant::now());
+    log.request(&RequestRecord { status: 500, ..request() }, Instant::now());
     let text = lines.get(&log);
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains(" 500 - via_upstream - \"-\" "), "{text}");
@@ -58,10 +58,10 @@ fn errors_mode_keeps_5xx_of_the_application_without_a_reason() {
 #[test]
 fn off_is_silent_and_settings_change_at_run_time() {
     let (log, lines) = log(Which::Off, LogFormat::Text(None));
-    log.request(&failed());
+    log.request(&failed(), Instant::now());
     assert!(!log.logs_all());
     log.configure(&mesh(Which::All, LogFormat::Json(None)), &Reporting::default());
-    log.request(&request());
+    log.request(&request(), Instant::now());
     assert!(log.logs_all());
     assert!(lines.get(&log).starts_with('{'));
 }
@@ -69,7 +69,7 @@ fn off_is_silent_and_settings_change_at_run_time() {
 #[test]
 fn json_has_istios_keys_with_numbers_and_nulls() {
     let (log, lines) = log(Which::All, LogFormat::Json(None));
-    log.request(&failed());
+    log.request(&failed(), Instant::now());
     let object: serde_json::Value = serde_json::from_str(&lines.get(&log)).unwrap();
     assert_eq!(
         object,
@@ -137,7 +137,7 @@ fn opaque_connections_have_lines_too() {
 fn a_client_cannot_forge_a_line() {
     let (log, lines) = log(Which::All, LogFormat::Text(None));
     let record = RequestRecord { user_agent: "x\" 200 -\n[2018] \"GET".into(), ..request() };
-    log.request(&record);
+    log.request(&record, Instant::now());
     let text = lines.get(&log);
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains("\"x\\\" 200 -\\x0a[2018] \\\"GET\""), "{text}");
@@ -148,9 +148,9 @@ fn a_reader_that_stalls_costs_lines_but_never_waits() {
     let (permit, gate) = channel::<()>();
     let log = Telemetry::with_log(Arc::default(), Stalled(gate));
     log.configure(&mesh(Which::All, LogFormat::Text(None)), &Reporting::default());
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     for _ in 0..20_000 {
-        log.request(&request());
+        log.request(&request(), Instant::now());
     }
     assert!(begin.elapsed() < PATIENCE, "nobody waited");
     assert!(log.inner.log.dropped() > 1000, "{}", log.inner.log.dropped());
@@ -169,11 +169,14 @@ fn formats_of_ones_own_know_headers_times_and_lengths() {
         request: vec![("x-team".into(), "blue".to_owned())],
         response: vec![("server".into(), "nginx".to_owned())],
     };
-    log.request(&RequestRecord { headers: Some(Box::new(headers)), grpc_status: Some(14), ..request() });
+    log.request(
+        &RequestRecord { headers: Some(Box::new(headers)), grpc_status: Some(14), ..request() },
+        Instant::now(),
+    );
     assert_eq!(lines.get(&log), "23/Nov/2018 04:51:00.281 blue ngi /api 1024% 9080 Unavailable -\n");
     let keys = vec![("code".to_owned(), "%RESPONSE_CODE%".to_owned()), ("a".to_owned(), "<%REQ(NO)%>".to_owned())];
     log.configure(&MeshConfig::default(), &filtered(None, Some(LogFormat::Json(Some(keys)))));
-    log.request(&request());
+    log.request(&request(), Instant::now());
     assert!(lines.get(&log).ends_with("{\"code\":200,\"a\":\"<->\"}\n"));
 }
 
@@ -181,9 +184,9 @@ fn formats_of_ones_own_know_headers_times_and_lengths() {
 fn a_filter_decides_what_is_kept() {
     let (log, lines) = log(Which::Off, LogFormat::Text(None));
     log.configure(&MeshConfig::default(), &filtered(Some("response.code >= 500 && !connection.mtls"), None));
-    log.request(&request());
-    log.request(&RequestRecord { status: 500, mtls: true, ..request() });
-    log.request(&RequestRecord { status: 500, ..request() });
+    log.request(&request(), Instant::now());
+    log.request(&RequestRecord { status: 500, mtls: true, ..request() }, Instant::now());
+    log.request(&RequestRecord { status: 500, ..request() }, Instant::now());
     assert_eq!(lines.get(&log).lines().count(), 1);
 }
 

@@ -26,7 +26,7 @@ use crate::http::body::{Body, Request};
 use crate::http::client::Dispatch;
 use crate::http::heads;
 use crate::http::phase::peer;
-use crate::http::upstream::{for_http1, for_http2};
+use crate::http::upstream;
 
 /// Items of one batch at most.
 const BATCH: usize = 512;
@@ -171,16 +171,10 @@ async fn one(app: &App, collector: &Collector, kind: &Kind, message: Vec<u8>) ->
         headers.insert(peer::ORIG_PROTO, HeaderValue::from_static("HTTP/1.1"));
     }
     let (mut head, body) = request.into_parts();
-    let wire = if grpc || endpoint.is_mutual() {
-        for_http2(&mut head, endpoint.addr);
-        Wire::Http2
-    } else {
-        for_http1(&mut head, endpoint.addr);
-        Wire::Http1
-    };
+    let wire = Wire::of(false, grpc || endpoint.is_mutual());
+    upstream::shape(&mut head, wire, endpoint.addr);
     let mut request = Dispatch::new(head, body);
-    let limits = cluster.set().limits.clone();
-    let answer = endpoint.send(cluster.dialer(), &mut request, wire, &limits).await;
+    let answer = cluster.send(&endpoint, &mut request, wire).await;
     let answer = answer.map_err(|e| format!("{}: {}", e.reason.sentence(), e.detail))?;
     judged(answer.response, grpc).await
 }
