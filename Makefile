@@ -8,7 +8,9 @@ BENCH ?=
 
 .PHONY: help
 help: ## What can be made
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{ line = sprintf("  make %-18s", $$1); n = split($$2, word, " "); \
+	  for (i = 1; i <= n; i++) { if (length(line) + length(word[i]) > 79) { print line; line = sprintf("%25s", "") } line = line " " word[i] } \
+	  print line }'
 
 .PHONY: tools
 tools: ## Install what the tests need (says what)

@@ -135,30 +135,14 @@ impl Report {
         }
     }
 
-    /// The table of the README, then one for every other load, then the rest.
+    /// The loads that goals speak of, then a table for every other load, then the rest. In 80 columns.
     pub(crate) fn print(&self) {
+        self.http1();
+        self.others();
         println!(
-            "\n{:10} {:>19} {:>9} {:>7} {:>13} {:>19} {:>7} {:>15} {:>15} {:>11}",
-            "",
-            "32 conns rps",
-            "CPU-s/1k",
-            "user",
-            "2k rps p50/99",
-            "h2c 10x10 rps",
-            "user",
-            "1 GiB, MiB/s",
-            "RSS rest/peak",
-            "calls"
-        );
-        for pair in &self.pairs {
-            self.row(pair);
-        }
-        self.ratios();
-        println!(
-            "\nCPU-s/1k: both proxies. user: us per request and proxy. RSS: MiB, the larger. calls: per request and proxy at 200 rps / saturated."
-        );
-        println!(
-            "Medians, in brackets the range. The last row is Leno to the best peer that has mutual TLS and knows HTTP."
+            "\nCPU-s/1k: both proxies. user: us per request and proxy. RSS: MiB, the larger.\n\
+             calls: per request and proxy at 200 rps / saturated. Medians, in brackets the\n\
+             range. The last row is Leno to the best peer that has mutual TLS and knows HTTP."
         );
         for load in LOADS.iter().filter(|l| ![H1, H2C, BULK].contains(&l.name)) {
             self.table(load.name);
@@ -169,51 +153,68 @@ impl Report {
         }
     }
 
-    fn row(&self, pair: &str) {
-        let user = |load: &str| self.median(pair, load, Sum::User) / 2.0;
-        let memory = self.memory.get(pair).copied().unwrap_or_default();
-        let calls = |load: &str| shown(self.call(pair, load), 1);
-        println!(
-            "{pair:10} {:>19} {:>9} {:>7} {:>13} {:>19} {:>7} {:>15} {:>15} {:>11}",
-            self.ranged(pair, H1, Sum::Rate),
-            shown(self.median(pair, H1, Sum::Cpu) / 1000.0, 3),
-            shown(user(H1), 1),
-            format!("{:.2}/{:.2}", self.median(pair, FIXED, Sum::P50), self.median(pair, FIXED, Sum::P99)),
-            self.ranged(pair, H2C, Sum::Rate),
-            shown(user(H2C), 1),
-            self.ranged(pair, BULK, Sum::Rate),
-            if memory.rest > 0.0 { format!("{:.1}/{:.1}", memory.rest, memory.peak) } else { "-".into() },
-            format!("{}/{}", calls(SLOW), calls(H1)),
-        );
+    /// HTTP/1.1, saturated and at a fixed rate.
+    fn http1(&self) {
+        let row = |name: &str, [rate, cpu, user, times]: [String; 4]| {
+            println!("{name:10} {rate:>19} {cpu:>9} {user:>7} {times:>13}");
+        };
+        println!();
+        row("", ["32 conns rps", "CPU-s/1k", "user", "2k rps p50/99"].map(str::to_owned));
+        for pair in &self.pairs {
+            let times = [Sum::P50, Sum::P99].map(|what| shown(self.median(pair, FIXED, what), 2));
+            row(
+                pair,
+                [
+                    self.ranged(pair, H1, Sum::Rate),
+                    shown(self.median(pair, H1, Sum::Cpu) / 1000.0, 3),
+                    shown(self.median(pair, H1, Sum::User) / 2.0, 1),
+                    times.join("/"),
+                ],
+            );
+        }
+        let ratio = |load, what| shown(self.to_best(load, what), 2);
+        let times = [Sum::P50, Sum::P99].map(|what| ratio(FIXED, what));
+        row("ratio", [ratio(H1, Sum::Rate), ratio(H1, Sum::Cpu), ratio(H1, Sum::User), times.join("/")]);
     }
 
-    fn ratios(&self) {
-        let to_best = |load: &str, what: Sum| shown(self.to_best(load, what), 2);
-        println!(
-            "{:10} {:>19} {:>9} {:>7} {:>13} {:>19} {:>7} {:>15}",
-            "ratio",
-            to_best(H1, Sum::Rate),
-            to_best(H1, Sum::Cpu),
-            to_best(H1, Sum::User),
-            format!("{}/{}", to_best(FIXED, Sum::P50), to_best(FIXED, Sum::P99)),
-            to_best(H2C, Sum::Rate),
-            to_best(H2C, Sum::User),
-            to_best(BULK, Sum::Rate),
-        );
+    /// h2c, bulk, memory and system calls.
+    fn others(&self) {
+        let row = |name: &str, [rate, user, bulk, memory, calls]: [String; 5]| {
+            println!("{name:10} {rate:>19} {user:>6} {bulk:>15} {memory:>14} {calls:>10}");
+        };
+        println!();
+        row("", ["h2c 10x10 rps", "user", "1 GiB, MiB/s", "RSS rest/peak", "calls"].map(str::to_owned));
+        for pair in &self.pairs {
+            let memory = self.memory.get(pair).copied().unwrap_or_default();
+            let calls = [SLOW, H1].map(|load| shown(self.call(pair, load), 1));
+            row(
+                pair,
+                [
+                    self.ranged(pair, H2C, Sum::Rate),
+                    shown(self.median(pair, H2C, Sum::User) / 2.0, 1),
+                    self.ranged(pair, BULK, Sum::Rate),
+                    if memory.rest > 0.0 { format!("{:.1}/{:.1}", memory.rest, memory.peak) } else { "-".into() },
+                    calls.join("/"),
+                ],
+            );
+        }
+        let ratio = |load, what| shown(self.to_best(load, what), 2);
+        let none = String::new;
+        row("ratio", [ratio(H2C, Sum::Rate), ratio(H2C, Sum::User), ratio(BULK, Sum::Rate), none(), none()]);
     }
 
     fn table(&self, load: &str) {
         if !self.pairs.iter().any(|p| !self.figures(p, load, Sum::Rate).is_empty()) {
             return;
         }
-        println!("\n{load:24} {:>21} {:>16} {:>8} {:>8}", "rate", "CPU us, both", "p50 ms", "p99 ms");
+        println!("\n{load:23} {:>21} {:>16} {:>8} {:>8}", "rate", "CPU us, both", "p50 ms", "p99 ms");
         for pair in &self.pairs {
             if self.figures(pair, load, Sum::Rate).is_empty() {
                 continue;
             }
             let figure = |what| shown(self.median(pair, load, what), 2);
             println!(
-                "  {pair:22} {:>21} {:>16} {:>8} {:>8}",
+                "  {pair:21} {:>21} {:>16} {:>8} {:>8}",
                 self.ranged(pair, load, Sum::Rate),
                 self.ranged(pair, load, Sum::Cpu),
                 figure(Sum::P50),
@@ -222,7 +223,7 @@ impl Report {
         }
         let ratio = |what| shown(self.to_best(load, what), 2);
         println!(
-            "  {:22} {:>21} {:>16} {:>8} {:>8}",
+            "  {:21} {:>21} {:>16} {:>8} {:>8}",
             "ratio",
             ratio(Sum::Rate),
             ratio(Sum::Cpu),
@@ -233,14 +234,14 @@ impl Report {
 
     fn rest_of_it(&self) {
         println!(
-            "\n{:24} {:>9} {:>9} {:>9} {:>12} {:>12} {:>12}",
+            "\n{:11} {:>9} {:>9} {:>9} {:>12} {:>12} {:>12}",
             "", "TLS/s", "resumed/s", "share", "CPU us, TLS", "at rest KiB", "start ms"
         );
         for pair in &self.pairs {
             let [full, resumed] = self.handshakes.get(pair).copied().unwrap_or_default();
             let or_none = |value: f64, digits| shown(if value > 0.0 { value } else { f64::NAN }, digits);
             println!(
-                "  {pair:22} {:>9} {:>9} {:>9} {:>12} {:>12} {:>12}",
+                "  {pair:9} {:>9} {:>9} {:>9} {:>12} {:>12} {:>12}",
                 or_none(full.rate, 0),
                 or_none(resumed.rate, 0),
                 if full.rate > 0.0 { format!("{:.0} %", resumed.resumed * 100.0) } else { "-".into() },
@@ -250,7 +251,8 @@ impl Report {
             );
         }
         println!(
-            "\nTLS: new connections with a request each, one after the other. At rest: a pair of connections of 1,000 held open."
+            "\nTLS: new connections with a request each, one after the other. At rest: a pair of\n\
+             connections of 1,000 held open."
         );
     }
 
