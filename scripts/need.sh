@@ -74,6 +74,7 @@ run | test)
   want curl curl
   ;;&
 test)
+  want iptables iptables
   want tcpdump tcpdump
   want prometheus prometheus
   want openssl openssl
