@@ -63,7 +63,10 @@ pub fn server_config(
         }),
     };
     let resolver = Arc::new(SingleCertAndKey::from(Arc::clone(svid.certified())));
-    Ok(finish_server(builder.with_client_cert_verifier(verifier).with_cert_resolver(resolver), alpn))
+    let mut config = finish_server(builder.with_client_cert_verifier(verifier).with_cert_resolver(resolver), alpn);
+    // For leno-tls, which protects the records itself.
+    config.enable_secret_extraction = true;
+    Ok(config)
 }
 
 /// A server with a certificate for DNS names and without client certificates: the control plane's.
@@ -104,6 +107,7 @@ pub fn client_config(
         .with_client_cert_resolver(resolver);
     config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
     config.resumption = Resumption::in_memory_sessions(CLIENT_SESSIONS);
+    config.enable_secret_extraction = true;
     Ok(config)
 }
 

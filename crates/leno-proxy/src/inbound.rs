@@ -237,7 +237,7 @@ impl Arrived {
     async fn tls(self, mut stream: TcpStream, bytes: Bytes, app: Option<Prefixed<TcpStream>>) {
         let Ok(hello) = detect::whole_hello(&mut stream, bytes).await else { return };
         if detect::is_mesh(&hello) {
-            return self.mutual(Prefixed::new(hello, stream)).await;
+            return self.mutual(stream, hello).await;
         }
         if let Err(reason) = self.admit_plain() {
             return refuse(&self.path, &self.downstream, reason, "TLS of the application's own");
@@ -252,15 +252,15 @@ impl Arrived {
     }
 
     /// The mesh's mutual TLS.
-    async fn mutual(mut self, stream: Prefixed<TcpStream>) {
+    async fn mutual(mut self, stream: TcpStream, hello: Bytes) {
         let Some(config) = self.path.app.identity.server_tls() else {
             return refuse(&self.path, &self.downstream, Reason::NotReady, "this proxy has no certificate yet");
         };
-        let (mut stream, peer) = match tls::accept(config, stream).await {
+        self.downstream.sni = detect::server_name(&hello).unwrap_or_default().into();
+        let (mut stream, peer) = match tls::accept(config, Prefixed::new(hello, stream)).await {
             Ok(accepted) => accepted,
             Err(why) => return refuse(&self.path, &self.downstream, Reason::ClientCertRefused, &why),
         };
-        self.downstream.sni = peer.sni.unwrap_or_default().into();
         let mut inbound = self.admitted(Some(Arc::new(peer.id)), None).await;
         inbound.client_cert = self.client_cert(&inbound, &peer.leaf);
         match peer.alpn.as_slice() {

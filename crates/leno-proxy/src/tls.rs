@@ -10,10 +10,10 @@ use leno_core::decide::retry::FailureKind;
 use leno_core::id::SpiffeId;
 use leno_identity::{Expected, PeerError, peer_error, peer_identity};
 use leno_kit::sock;
+use leno_tls::{Session, Stream};
 use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use crate::detect::Prefixed;
 use crate::identity::{Alpn, Identity};
@@ -89,13 +89,13 @@ impl Dialer {
         sni: &ServerName<'static>,
         alpn: Alpn,
         limit: Duration,
-    ) -> Result<client::TlsStream<TcpStream>, DialError> {
+    ) -> Result<(Stream<TcpStream>, Session), DialError> {
         let config = self.config(expected, alpn)?;
         let start = tokio::time::Instant::now();
         let stream = self.plain(addr, limit).await?;
-        let handshake = TlsConnector::from(config).connect(sni.clone(), stream);
+        let handshake = leno_tls::connect(config, sni.clone(), stream);
         match tokio::time::timeout_at(start + limit, handshake).await {
-            Ok(Ok(stream)) => Ok(stream),
+            Ok(Ok(connected)) => Ok(connected),
             Ok(Err(error)) => Err(handshake_failed(addr, &error)),
             Err(_) => Err(too_slow(addr, limit)),
         }
@@ -116,10 +116,8 @@ pub struct Peer {
     pub id: SpiffeId,
     /// The certificate that says so.
     pub leaf: CertificateDer<'static>,
-    /// The protocol it asked for (ALPN); empty where it asked for none.
+    /// The protocol agreed on (ALPN); empty where it asked for none.
     pub alpn: Vec<u8>,
-    /// The server name it asked for.
-    pub sni: Option<String>,
 }
 
 /// Terminates mutual TLS of a connection whose first bytes were read already.
@@ -129,20 +127,15 @@ pub struct Peer {
 pub async fn accept(
     config: Arc<ServerConfig>,
     stream: Prefixed<TcpStream>,
-) -> Result<(server::TlsStream<Prefixed<TcpStream>>, Peer), String> {
-    let accepting = TlsAcceptor::from(config).accept(stream);
-    let stream = match tokio::time::timeout(HANDSHAKE_LIMIT, accepting).await {
-        Ok(Ok(stream)) => stream,
+) -> Result<(Stream<Prefixed<TcpStream>>, Peer), String> {
+    let (stream, session) = match tokio::time::timeout(HANDSHAKE_LIMIT, leno_tls::accept(config, stream)).await {
+        Ok(Ok(accepted)) => accepted,
         Ok(Err(error)) => return Err(words(&error)),
         Err(_) => return Err("the TLS handshake took too long".to_owned()),
     };
-    let connection = stream.get_ref().1;
-    let chain = connection.peer_certificates().unwrap_or_default();
-    let id = peer_identity(chain).map_err(|e| e.to_string())?;
-    let leaf = chain.first().cloned().ok_or_else(|| PeerError::NoCertificate.to_string())?;
-    let alpn = connection.alpn_protocol().unwrap_or_default().to_vec();
-    let sni = connection.server_name().map(str::to_owned);
-    Ok((stream, Peer { id, leaf, alpn, sni }))
+    let id = peer_identity(&session.certificates).map_err(|e| e.to_string())?;
+    let leaf = session.certificates.into_iter().next().ok_or_else(|| PeerError::NoCertificate.to_string())?;
+    Ok((stream, Peer { id, leaf, alpn: session.alpn }))
 }
 
 fn handshake_failed(addr: SocketAddr, error: &io::Error) -> DialError {

@@ -162,7 +162,7 @@ impl Endpoint {
         match &self.security {
             Security::Plain => Ok(Box::new(dialer.plain(self.addr, limit).await?)),
             Security::Mutual { expected, sni } => {
-                Ok(Box::new(dialer.mutual(self.addr, expected, sni, OPAQUE, limit).await?))
+                Ok(Box::new(dialer.mutual(self.addr, expected, sni, OPAQUE, limit).await?.0))
             }
         }
     }
@@ -224,10 +224,9 @@ impl Endpoint {
                 Ok(Opened::Http2(h2::connect(Box::new(stream)), local))
             }
             Security::Mutual { expected, sni } => {
-                let stream = dialer.mutual(self.addr, expected, sni, REQUESTS, limit).await?;
-                let local = stream.get_ref().0.local_addr().ok();
-                let agreed = stream.get_ref().1.alpn_protocol().unwrap_or_default();
-                if agreed == alpn::H2 || agreed == b"h2" {
+                let (stream, session) = dialer.mutual(self.addr, expected, sni, REQUESTS, limit).await?;
+                let local = stream.get_ref().local_addr().ok();
+                if session.alpn == alpn::H2 || session.alpn == b"h2" {
                     return Ok(Opened::Http2(h2::connect(Box::new(stream)), local));
                 }
                 self.http1.put(Http1::new(Box::new(stream)), local);
@@ -270,8 +269,8 @@ impl Endpoint {
                 Ok((Box::new(stream), local))
             }
             Security::Mutual { expected, sni } => {
-                let stream = dialer.mutual(self.addr, expected, sni, ONE_REQUEST, limit).await?;
-                let local = stream.get_ref().0.local_addr().ok();
+                let (stream, _) = dialer.mutual(self.addr, expected, sni, ONE_REQUEST, limit).await?;
+                let local = stream.get_ref().local_addr().ok();
                 Ok((Box::new(stream), local))
             }
         }

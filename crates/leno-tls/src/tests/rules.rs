@@ -1,0 +1,210 @@
+//! Ends, and peers that break the rules.
+
+use std::io::{self, ErrorKind, IoSlice};
+
+use rustls::{AlertDescription, Error};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{End, Mesh, PIPE, name, rustls_server};
+use crate::key::Kind;
+use crate::records::Records;
+use crate::{accept, connect};
+
+async fn read(end: &mut End) -> io::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    let read = tokio::time::timeout(super::LONG, end.read_to_end(&mut all)).await.expect("in time");
+    read.map(|_| all)
+}
+
+fn tls_error(error: &io::Error) -> &Error {
+    assert_eq!(error.kind(), ErrorKind::InvalidData, "{error}");
+    error.get_ref().and_then(|e| e.downcast_ref()).expect("a rustls::Error")
+}
+
+/// One end, and what it is made to read.
+struct Read {
+    end: End,
+    peer: Records,
+    wire: Vec<u8>,
+}
+
+impl Read {
+    async fn new() -> Self {
+        let (client, server) = Mesh::new().meet().await;
+        Self { end: server, peer: client.records, wire: Vec::new() }
+    }
+
+    fn record(mut self, kind: Kind, content: &[u8]) -> Self {
+        self.peer.seal_record(kind.0, content, &mut self.wire).unwrap();
+        self
+    }
+
+    fn opened(mut self) -> Result<Vec<u8>, Error> {
+        let (mut data, mut answer) = (Vec::new(), Vec::new());
+        let mut wire = &mut self.wire[..];
+        while let Some(opened) = self.end.records.open(wire, &mut answer)? {
+            data.extend_from_slice(opened.data);
+            let length = opened.length;
+            wire = &mut wire[length..];
+        }
+        Ok(data)
+    }
+
+    fn refused(self, what: &str) {
+        let error = self.opened().expect_err(what).to_string();
+        assert!(error.contains(what), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_end_is_told_and_a_missing_end_is_an_error() {
+    let (mut client, mut server) = Mesh::new().meet().await;
+    client.write_all(b"bye").await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(read(&mut server).await.unwrap(), b"bye");
+    // The other direction goes on.
+    server.write_all(b"still here").await.unwrap();
+    server.shutdown().await.unwrap();
+    assert_eq!(read(&mut client).await.unwrap(), b"still here");
+
+    let (client, mut server) = Mesh::new().meet().await;
+    drop(client);
+    assert_eq!(read(&mut server).await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+}
+
+#[tokio::test]
+async fn rustls_hears_our_end_and_we_hear_its() {
+    let mesh = Mesh::new();
+    let (c, s) = tokio::io::duplex(PIPE);
+    let (client, mut theirs) = tokio::join!(connect(mesh.client(), name(), c), rustls_server(&mesh, s));
+    let (mut client, _) = client.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(theirs.read(&mut [0; 9]).await.unwrap(), 0);
+    theirs.shutdown().await.unwrap();
+    assert!(read(&mut client).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_forged_record_is_refused() {
+    for at in [0, 1, 2, 3, 5, 8, 12, 24] {
+        let mut read = Read::new().await.record(Kind::DATA, b"true");
+        read.wire[at] ^= 1;
+        let end = read.wire.len();
+        let error = read.opened();
+        // The header is authentic, too; a longer record never comes whole.
+        assert!(error.is_err() || at == 3, "{at} of {end}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_has_no_place_after_the_handshake_is_refused() {
+    Read::new().await.record(Kind(20), &[1]).refused("no place after the handshake");
+    Read::new().await.record(Kind(99), &[1]).refused("no place after the handshake");
+    Read::new().await.record(Kind::ALERT, &[2]).refused("an alert that is none");
+    // A server is given no sessions, asks for no new handshake, and takes no half messages with data between.
+    Read::new().await.record(Kind::HANDSHAKE, &[4, 0, 0, 0]).refused("a session ticket");
+    Read::new().await.record(Kind::HANDSHAKE, &[1, 0, 0, 0]).refused("a handshake message that has no place");
+    Read::new().await.record(Kind::HANDSHAKE, &[24, 0, 0]).record(Kind::DATA, b"x").refused("no place");
+    Read::new().await.record(Kind::HANDSHAKE, &[]).refused("no place");
+    // A new key says 0 or 1, and is the last thing under the old one.
+    Read::new().await.record(Kind::HANDSHAKE, &[24, 0, 0, 1, 2]).refused("no place");
+    Read::new().await.record(Kind::HANDSHAKE, &[24, 0, 0, 1, 0, 24, 0]).refused("no place");
+    Read::new().await.record(Kind::HANDSHAKE, &[4, 255, 255, 255]).refused("too long");
+}
+
+#[tokio::test]
+async fn records_in_the_clear_or_too_long_are_refused() {
+    let mut clear = Read::new().await;
+    clear.wire = vec![21, 3, 3, 0, 2, 1, 0];
+    clear.refused("in the clear");
+    let mut long = Read::new().await;
+    long.wire = vec![23, 3, 3, 0x41, 1];
+    assert_eq!(long.opened(), Err(Error::PeerSentOversizedRecord));
+    let mut short = Read::new().await;
+    short.wire = vec![23, 3, 3, 0, 3, 1, 2, 3];
+    assert_eq!(short.opened(), Err(Error::DecryptError));
+    let long = Read::new().await.record(Kind::DATA, &[7; 16 * 1024 + 1]);
+    assert_eq!(long.opened(), Err(Error::PeerSentOversizedRecord));
+}
+
+#[tokio::test]
+async fn useless_records_are_counted() {
+    let mut endless = Read::new().await;
+    for _ in 0..33 {
+        endless = endless.record(Kind::DATA, &[]);
+    }
+    endless.refused("too many records that bring nothing");
+    let mut fine = Read::new().await;
+    for _ in 0..99 {
+        fine = fine.record(Kind::DATA, &[]).record(Kind::DATA, b"x");
+    }
+    assert_eq!(fine.opened().unwrap().len(), 99);
+}
+
+#[tokio::test]
+async fn a_handshake_message_may_come_in_parts() {
+    let halves = Read::new().await.record(Kind::HANDSHAKE, &[24, 0]).record(Kind::HANDSHAKE, &[0, 1, 0]);
+    assert_eq!(halves.opened(), Ok(Vec::new()));
+}
+
+#[tokio::test]
+async fn alerts_are_errors_but_for_those_that_are_not() {
+    Read::new().await.record(Kind::ALERT, &[1, 90]).record(Kind::DATA, b"on").opened().unwrap();
+    let alert = Read::new().await.record(Kind::ALERT, &[2, 42]).opened();
+    assert_eq!(alert, Err(Error::AlertReceived(AlertDescription::BadCertificate)));
+}
+
+#[tokio::test]
+async fn who_breaks_the_rules_is_told_why() {
+    let mesh = Mesh::new();
+    let (c, s) = tokio::io::duplex(PIPE);
+    let (client, theirs) = tokio::join!(connect(mesh.client(), name(), c), rustls_server(&mesh, s));
+    let (mut client, mut theirs) = (client.unwrap().0, theirs);
+    // Past TLS, into the client's stream.
+    theirs
+        .get_mut()
+        .0
+        .write_all(&[23, 3, 3, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20])
+        .await
+        .unwrap();
+    let error = read(&mut client).await.unwrap_err();
+    assert_eq!(tls_error(&error), &Error::DecryptError);
+    assert_eq!(tls_error(&read(&mut client).await.unwrap_err()), &Error::DecryptError, "and it stays so");
+    let told = theirs.read(&mut [0; 9]).await.unwrap_err();
+    assert_eq!(tls_error(&told), &Error::AlertReceived(AlertDescription::BadRecordMac));
+}
+
+#[tokio::test]
+async fn a_client_hears_that_its_certificate_was_refused() {
+    let (ours, others) = (Mesh::new(), Mesh::new());
+    // The server of one mesh with the client of another that trusts it, in turn not trusted.
+    let (c, s) = tokio::io::duplex(PIPE);
+    let (client, server) = tokio::join!(connect(others.client(), name(), c), accept(ours.server(), s));
+    let error = client.expect_err("another authority");
+    assert!(matches!(tls_error(&error), Error::InvalidCertificate(_)), "{error}");
+    assert!(matches!(tls_error(&server.expect_err("no client")), Error::AlertReceived(_)));
+}
+
+#[tokio::test]
+async fn a_peer_that_goes_or_talks_nonsense_in_the_handshake() {
+    let mesh = Mesh::new();
+    let (c, s) = tokio::io::duplex(PIPE);
+    drop(c);
+    assert_eq!(accept(mesh.server(), s).await.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    for nonsense in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[22, 3, 1, 0, 4, 9, 9, 9, 9], &[22, 3, 1, 255, 255]] {
+        let (mut c, s) = tokio::io::duplex(PIPE);
+        c.write_all(nonsense).await.unwrap();
+        tls_error(&accept(mesh.server(), s).await.unwrap_err());
+    }
+}
+
+#[tokio::test]
+async fn parts_of_a_write_become_one_record() {
+    let (mut client, mut server) = Mesh::new().meet().await;
+    let slices = [IoSlice::new(b"one "), IoSlice::new(b""), IoSlice::new(b"record")];
+    let mut wire = Vec::new();
+    assert_eq!(client.records.seal(&slices, 8, &mut wire), Ok(8));
+    let opened = server.records.open(&mut wire, &mut Vec::new()).unwrap().unwrap();
+    assert_eq!(opened.data, b"one reco");
+    assert_eq!(opened.length, 5 + 8 + 1 + 16);
+}
