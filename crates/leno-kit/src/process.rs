@@ -20,12 +20,18 @@ impl Process {
     #[must_use]
     pub fn read(started: SystemTime) -> Self {
         Self {
-            cpu_seconds: std::fs::read_to_string("/proc/self/stat").ok().and_then(|s| cpu_seconds(&s)).unwrap_or(0.0),
+            cpu_seconds: cpu_seconds(),
             resident_bytes: resident_bytes(),
             started_seconds: started.duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64()),
             open_fds: std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
         }
     }
+}
+
+/// User and system time of this process so far; 0 where it cannot be read.
+#[must_use]
+pub fn cpu_seconds() -> f64 {
+    std::fs::read_to_string("/proc/self/stat").ok().and_then(|s| times(&s)).unwrap_or(0.0)
 }
 
 /// Resident memory of this process, in bytes.
@@ -49,7 +55,7 @@ fn status_bytes(field: &str) -> u64 {
 }
 
 /// User and system time, fields 14 and 15. The name in field 2 may hold anything, also blanks and parentheses.
-fn cpu_seconds(stat: &str) -> Option<f64> {
+fn times(stat: &str) -> Option<f64> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);
     let user: f64 = fields.next()?.parse().ok()?;

@@ -2,6 +2,7 @@
 
 mod run;
 mod settings;
+mod tidy;
 mod wait;
 
 use std::process::ExitCode;

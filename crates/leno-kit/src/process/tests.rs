@@ -1,7 +1,7 @@
 #[test]
 fn cpu_time_is_found_behind_any_process_name() {
     let stat = "7 (a) b (c) S 1 1 1 0 -1 4194560 1 0 0 0 250 50 0 0 20 0 1 0 100 1 1";
-    assert_eq!(super::cpu_seconds(stat), Some(3.0));
+    assert_eq!(super::times(stat), Some(3.0));
 }
 
 #[test]

@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use leno_core::merge::telemetry::reporting;
-use leno_kit::{LogHandle, drain, memory, signal, sock};
+use leno_kit::{LogHandle, drain, signal, sock};
 use leno_xds::client::Node;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tracing::{info, warn};
 
-use super::{App, Settings, own_workload};
+use super::{App, Settings, own_workload, tidy};
 use crate::discovery::{self, Discovery, Own};
 use crate::drain::{Quit, Trigger};
 use crate::identity::{Identity, renew};
@@ -205,9 +205,7 @@ async fn say_when_ready(app: App) {
     info!(after_ms = took.as_millis(), "ready");
     // The first connections are made by then, and the code that made them is not needed for long.
     tokio::time::sleep(SETTLE).await;
-    if let Err(error) = memory::release_code() {
-        info!(%error, "the start's memory stays in use");
-    }
+    tidy::keep().await;
 }
 
 /// From ready to at rest.
