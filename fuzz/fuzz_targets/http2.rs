@@ -7,7 +7,8 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
-use leno_http::h2::{Code, Connection, Event, Output, Role, Windows, limits};
+use leno_http::Output;
+use leno_http::h2::{Code, Connection, Event, Role, Windows, limits};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]

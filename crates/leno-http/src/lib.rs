@@ -8,3 +8,6 @@
 
 pub mod h1;
 pub mod h2;
+mod output;
+
+pub use output::Output;

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Frames in their order. Small things lie in one buffer, so that they leave in one write and one TLS record; large payloads are
+/// Heads, frames and bodies in their order. Small things lie in one buffer, so that they leave in one write and one TLS record; large payloads are
 /// not copied.
 #[derive(Debug, Default)]
 pub struct Output {
@@ -62,14 +62,34 @@ impl Output {
         }
     }
 
-    pub(super) fn tail(&mut self) -> &mut BytesMut {
+    /// Where to write what is small, behind all that waits.
+    pub fn tail(&mut self) -> &mut BytesMut {
         if self.tail.is_empty() {
             self.tail.reserve(ROOM);
         }
         &mut self.tail
     }
 
-    pub(super) fn payload(&mut self, data: Bytes) {
+    /// Whether writing to the tail needs a buffer first.
+    #[must_use]
+    pub fn lacks_buffer(&self) -> bool {
+        self.tail.capacity() == 0
+    }
+
+    /// Gives it a buffer to write to, where it has none.
+    pub fn lend(&mut self, buffer: BytesMut) {
+        if self.lacks_buffer() {
+            self.tail = buffer;
+        }
+    }
+
+    /// Takes the buffer back, where nothing waits.
+    pub fn take_back(&mut self) -> Option<BytesMut> {
+        (self.is_empty() && !self.lacks_buffer()).then(|| std::mem::take(&mut self.tail))
+    }
+
+    /// Adds a body's bytes. Large ones are not copied.
+    pub fn payload(&mut self, data: Bytes) {
         if data.len() < COPY {
             self.tail().extend_from_slice(&data);
             return;

@@ -15,10 +15,10 @@ use super::frame;
 use super::hpack::{self, Decoder, Encoder};
 use super::limits::{self, Budget};
 use super::message::Memo;
-use super::output::Output;
 use super::settings::{self, Peer};
 use super::stream::{ByStream, Closed, Ended, Receives, Stream};
 use super::window::{self, Credit, Window};
+use crate::Output;
 
 /// Which end this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 
 use super::frame::{self, Head, Kind};
-use super::{Broken, Code, Connection, Event, Output, Role, Windows};
+use super::{Broken, Code, Connection, Event, Role, Windows};
+use crate::Output;
 
 const WINDOWS: Windows = Windows { stream: 70_000, connection: 100_000 };
 

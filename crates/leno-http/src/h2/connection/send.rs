@@ -4,12 +4,12 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::{Connection, Role};
+use crate::Output;
 use crate::h2::code::Code;
 use crate::h2::frame::{self, Kind, flag};
 use crate::h2::hpack::Encoder;
 use crate::h2::limits;
 use crate::h2::message;
-use crate::h2::output::Output;
 use crate::h2::stream::{After, Receives, Stream};
 use crate::h2::window::{Credit, Window};
 

@@ -7,7 +7,8 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
+use leno_http::Output;
 use tokio::io::ReadBuf;
 
 use crate::detect::Prefixed;
@@ -18,10 +19,7 @@ pub(super) struct Wire {
     io: Box<dyn Io>,
     /// Read and not yet understood.
     pub(super) input: BytesMut,
-    /// To be sent, in this order: `output`, `large`, `after`.
-    output: BytesMut,
-    large: Bytes,
-    after: &'static [u8],
+    output: Output,
     flushed: bool,
     /// The other end has ended its side.
     pub(super) ended: bool,
@@ -29,15 +27,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(io: Box<dyn Io>) -> Self {
-        Self {
-            io,
-            input: BytesMut::new(),
-            output: BytesMut::new(),
-            large: Bytes::new(),
-            after: &[],
-            flushed: true,
-            ended: false,
-        }
+        Self { io, input: BytesMut::new(), output: Output::default(), flushed: true, ended: false }
     }
 
     /// Reads once and appends it to `input`; 0 at the end of the stream.
@@ -71,49 +61,46 @@ impl Wire {
         }
     }
 
-    /// Where to write what is to be sent next. Must not be called while [`Self::is_full`].
+    /// Where to write what is to be sent next.
     pub(super) fn output(&mut self) -> &mut BytesMut {
-        if self.output.capacity() == 0 {
-            self.output = SPARE.take();
-        }
-        self.flushed = false;
-        &mut self.output
+        self.borrow_buffer();
+        self.output.tail()
     }
 
     /// Adds a body's bytes, and what follows them. Large ones are not copied.
     pub(super) fn put(&mut self, data: Bytes, after: &'static [u8]) {
-        if data.len() < COPY {
-            let output = self.output();
-            output.extend_from_slice(&data);
-            output.extend_from_slice(after);
-        } else {
-            self.flushed = false;
-            self.large = data;
-            self.after = after;
+        self.borrow_buffer();
+        self.output.payload(data);
+        if !after.is_empty() {
+            self.output.tail().extend_from_slice(after);
         }
     }
 
-    /// Whether so much waits that nothing may be added before it has gone.
+    fn borrow_buffer(&mut self) {
+        self.flushed = false;
+        if self.output.lacks_buffer() {
+            self.output.lend(SPARE.take());
+        }
+    }
+
+    /// Whether so much waits that it should go before more is added.
     pub(super) fn is_full(&self) -> bool {
-        !self.large.is_empty() || !self.after.is_empty() || self.output.len() >= FULL
+        self.output.len() >= FULL
     }
 
     /// Sends all that waits, as one write where the socket takes it.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let slices = [IoSlice::new(&self.output), IoSlice::new(&self.large), IoSlice::new(self.after)];
-            let written = if self.large.is_empty() && self.after.is_empty() {
-                if self.output.is_empty() {
-                    break;
-                }
-                ready!(Pin::new(&mut *self.io).poll_write(cx, &self.output))?
-            } else {
-                ready!(Pin::new(&mut *self.io).poll_write_vectored(cx, &slices))?
+        while !self.output.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let n = self.output.slices(&mut slices);
+            let written = match &slices[..n] {
+                [one] => ready!(Pin::new(&mut *self.io).poll_write(cx, one))?,
+                many => ready!(Pin::new(&mut *self.io).poll_write_vectored(cx, many))?,
             };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.sent(written);
+            self.output.advance(written);
         }
         self.give_back();
         if !self.flushed {
@@ -123,27 +110,14 @@ impl Wire {
         Poll::Ready(Ok(()))
     }
 
-    fn sent(&mut self, mut n: usize) {
-        let part = n.min(self.output.len());
-        self.output.advance(part);
-        n -= part;
-        let part = n.min(self.large.len());
-        self.large.advance(part);
-        n -= part;
-        if self.large.is_empty() {
-            self.large = Bytes::new();
-            self.after = &self.after[n.min(self.after.len())..];
-        }
-    }
-
     fn give_back(&mut self) {
-        if self.output.capacity() > 0 {
-            let mut output = std::mem::take(&mut self.output);
-            output.clear();
+        if let Some(mut buffer) = self.output.take_back() {
+            buffer.clear();
             // Its beginning was sent: without this, what is left of it would shrink from message to message.
-            if output.try_reclaim(SPARE_SIZE) && output.capacity() <= FULL {
-                SPARE.set(output);
+            if buffer.try_reclaim(SPARE_SIZE) && buffer.capacity() <= KEPT {
+                SPARE.set(buffer);
             }
+            self.output.rest();
         }
     }
 
@@ -165,9 +139,11 @@ thread_local! {
 
 /// Bytes taken by one read.
 const READ: usize = 64 * 1024;
-/// Shorter parts of a body are copied behind their head, so that both leave in one write and one TLS record.
-const COPY: usize = 8 * 1024;
 /// Bytes waiting to be sent at most, before the last part.
-const FULL: usize = 32 * 1024;
+const FULL: usize = 128 * 1024;
+/// Parts of one write.
+const SLICES: usize = 16;
 /// What a spare buffer has room for, or it is not kept.
 const SPARE_SIZE: usize = 1024;
+/// A larger buffer is not kept.
+const KEPT: usize = 32 * 1024;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
-use leno_http::h2::Output;
+use leno_http::Output;
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
@@ -194,7 +194,7 @@ thread_local! {
 }
 
 /// Bytes taken by one read.
-const READ: usize = 32 * 1024;
+const READ: usize = 64 * 1024;
 /// Reads before what they brought is answered and other tasks get their turn.
 const READS: usize = 4;
 /// Bytes of answers that wait, before no more requests are taken.
