@@ -11,6 +11,7 @@ mod report;
 pub(crate) mod start;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -52,6 +53,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     report.program(&options.programs.join("leno-proxy"))?;
     for pair in &pairs {
         pair.wait_until_it_answers()?;
+    }
+    std::thread::sleep(REST);
+    for pair in &pairs {
         report.rest(pair)?;
     }
     let loads: Vec<_> = LOADS.iter().filter(|l| l.name.contains(&options.only)).collect();
@@ -81,6 +85,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             Err(error) => report.fail(pair.name, "handshakes", &format!("{error:#}")),
         }
     }
+    std::thread::sleep(REST);
     for pair in &pairs {
         report.after(pair)?;
     }
@@ -98,3 +103,6 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     std::fs::write(&options.out, report.json(&goals)).with_context(|| options.out.display().to_string())?;
     goals::print(&goals)
 }
+
+/// After the last request a proxy is at rest, whatever it does then to give back what it does not need.
+const REST: Duration = Duration::from_secs(12);

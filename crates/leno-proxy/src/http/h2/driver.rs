@@ -21,6 +21,8 @@ pub(super) struct Driver {
     pub(super) core: Arc<Core>,
     /// Read and not yet understood.
     input: BytesMut,
+    /// Room for the next read: more where the last one was filled.
+    room: usize,
     /// On its way into the socket.
     output: Output,
     flushed: bool,
@@ -41,6 +43,7 @@ impl Driver {
             io,
             core,
             input: BytesMut::new(),
+            room: READ,
             output: Output::default(),
             flushed: true,
             held: false,
@@ -162,10 +165,13 @@ impl Driver {
         if self.input.capacity() == 0 {
             self.input = SPARE.take();
         }
-        if self.input.capacity() - self.input.len() < READ / 2 {
-            self.input.reserve(READ);
+        if self.input.capacity() - self.input.len() < self.room / 2 {
+            self.input.reserve(self.room);
         }
-        poll_read_buf(Pin::new(&mut *self.io), cx, &mut self.input)
+        let room = self.input.capacity() - self.input.len();
+        let read = ready!(poll_read_buf(Pin::new(&mut *self.io), cx, &mut self.input))?;
+        self.room = if read == room { READ_BULK } else { self.room };
+        Poll::Ready(Ok(read))
     }
 
     /// Lets go of a buffer that is not needed while nothing comes.
@@ -173,6 +179,7 @@ impl Driver {
         if self.input.len() >= KEPT {
             return;
         }
+        self.room = READ;
         let left = if self.input.is_empty() { BytesMut::new() } else { BytesMut::from(&self.input[..]) };
         let mut buffer = std::mem::replace(&mut self.input, left);
         buffer.clear();
@@ -193,8 +200,10 @@ thread_local! {
     static SPARE: Cell<BytesMut> = Cell::new(BytesMut::new());
 }
 
-/// Bytes taken by one read.
-const READ: usize = 64 * 1024;
+/// Bytes taken by one read. What holds a part of them holds the whole buffer, so it is small as long as little comes.
+const READ: usize = 16 * 1024;
+/// The same where much comes.
+const READ_BULK: usize = 64 * 1024;
 /// Reads before what they brought is answered and other tasks get their turn.
 const READS: usize = 4;
 /// Bytes of answers that wait, before no more requests are taken.
