@@ -53,7 +53,7 @@ impl Failure {
 }
 
 /// Bytes in flight of one stream. Between sidecars the round trip is short.
-const STREAM_WINDOW: u32 = 512 * 1024;
+const STREAM_WINDOW: u32 = 256 * 1024;
 /// Bytes in flight of one connection: slow readers of some streams must not stop the others, and together must not fill
 /// the memory.
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
