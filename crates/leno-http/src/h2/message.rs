@@ -183,7 +183,10 @@ impl Fields {
     fn same_host(&self, authority: Option<&Authority>) -> Result<(), Malformed> {
         let mut hosts = self.map.get_all(HOST).iter();
         let Some(host) = hosts.next() else { return Ok(()) };
-        let same = authority.is_none_or(|a| a.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()));
+        let same = match authority {
+            Some(authority) => authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()),
+            None => self::authority(host).is_ok(),
+        };
         if same && hosts.next().is_none() { Ok(()) } else { Err("Host is not what :authority says") }
     }
 
@@ -250,7 +253,8 @@ fn authority(value: &HeaderValue) -> Result<Authority, Malformed> {
 
 fn path(value: &HeaderValue) -> Result<PathAndQuery, Malformed> {
     let value = value.as_bytes();
-    if !matches!(value, [b'/', ..] | b"*") || value.contains(&b'#') {
+    let wrong = |b: &u8| *b <= b' ' || *b == 0x7f || *b == b'#';
+    if !matches!(value, [b'/', ..] | b"*") || value.iter().any(wrong) {
         return Err(":path is none");
     }
     PathAndQuery::try_from(value).map_err(|_| ":path is none")

@@ -80,6 +80,7 @@ fn request_lines_have_one_form() {
         ("GET a HTTP/1.1", BadHead::Target),
         ("GET web:80 HTTP/1.1", BadHead::Target),
         ("GET * HTTP/1.1", BadHead::Target),
+        ("GET http://me@web/ HTTP/1.1", BadHead::Target),
         ("CONNECT / HTTP/1.1", BadHead::Target),
         ("CONNECT http://web/ HTTP/1.1", BadHead::Target),
     ];
@@ -100,6 +101,27 @@ fn a_host_is_due_in_http_1_1_and_not_before() {
     read("GET / HTTP/1.0\r\n\r\n").expect("HTTP/1.0 has none");
     let encoded = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
     assert_eq!(read(encoded).expect_err("not in HTTP/1.0"), BadHead::Encoding);
+}
+
+#[test]
+fn a_host_is_a_host_and_a_port() {
+    for host in ["a/b", "a b", "me@a", "a?b", "a#b", "a\\b", "a\"b", "\u{e9}", "a\tb"] {
+        let text = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(read(&text).expect_err(host), BadHead::Host, "{host:?}");
+    }
+    for host in ["", "web", "web_1.shop:8080", "10.0.0.1:80", "[fd00::1]:80", "w%C3%A9b"] {
+        read(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).expect(host);
+    }
+}
+
+#[test]
+fn a_target_with_an_authority_overrules_the_host() {
+    for (target, host) in [("http://web:80/x", "web:80"), ("http://web?x", "web")] {
+        let head = read(&format!("GET {target} HTTP/1.1\r\nHost: admin\r\n\r\n")).expect(target);
+        assert_eq!(head.headers.get_all("host").iter().collect::<Vec<_>>(), [host], "{target}");
+    }
+    let head = read("CONNECT db:5432 HTTP/1.1\r\nHost: web\r\n\r\n").expect("a tunnel");
+    assert_eq!(head.headers["host"], "web");
 }
 
 #[test]
