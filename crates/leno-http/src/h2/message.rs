@@ -214,7 +214,11 @@ pub(super) fn write_request(encoder: &mut Encoder, out: &mut BytesMut, head: &ht
         encoder.pseudo(out, &Name::Authority, authority.as_str());
     }
     if head.method != Method::CONNECT {
-        encoder.pseudo(out, &Name::Path, head.uri.path_and_query().map_or("/", PathAndQuery::as_str));
+        match head.uri.path_and_query().map_or("/", PathAndQuery::as_str) {
+            // An empty path is written all the same (section 8.3.1).
+            query if query.starts_with('?') => encoder.pseudo(out, &Name::Path, &format!("/{query}")),
+            path => encoder.pseudo(out, &Name::Path, path),
+        }
     }
     write_fields(encoder, out, &head.headers, named.is_some());
 }

@@ -228,6 +228,9 @@ fn what_is_written_says_its_framing_once() {
     write::request(&mut out, &Method::GET, &"/x?y".parse().expect("a URI"), &headers, None);
     assert_eq!(out, "GET /x?y HTTP/1.1\r\na: b\r\n\r\n");
     out.clear();
+    write::request(&mut out, &Method::GET, &"http://web?x".parse().expect("a URI"), &HeaderMap::new(), None);
+    assert_eq!(out, "GET /?x HTTP/1.1\r\n\r\n");
+    out.clear();
     write::request(&mut out, &Method::CONNECT, &"web:443".parse().expect("a URI"), &HeaderMap::new(), None);
     assert_eq!(out, "CONNECT web:443 HTTP/1.1\r\n\r\n");
 }

@@ -61,6 +61,16 @@ fn a_whole_head_is_read() {
 }
 
 #[test]
+fn a_path_that_is_empty_is_written() {
+    let mut conn = Connection::new(Role::Client, WINDOWS);
+    let head = http::Request::get("http://a?x").body(()).expect("a request").into_parts().0;
+    conn.open(&head, true);
+    let events = feed(&mut Connection::new(Role::Server, WINDOWS), &bytes(&mut conn)).expect("good");
+    let [_, Event::Request { head, .. }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(head.uri().to_string(), "http://a/?x");
+}
+
+#[test]
 fn what_could_mean_two_things_is_refused() {
     let cases: &[(&str, Vec<u8>)] = &[
         ("no method", with(&[(":method", "")])),
