@@ -194,7 +194,9 @@ impl Fields {
         if self.cookies > 1 {
             // Split for the sake of compression; whoever does not speak HTTP/2 knows one alone (section 8.2.3).
             let all: Vec<&[u8]> = self.map.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-            if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+            let secret = self.map.get_all(COOKIE).iter().any(HeaderValue::is_sensitive);
+            if let Ok(mut joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+                joined.set_sensitive(secret);
                 self.map.insert(COOKIE, joined);
             }
         }

@@ -61,6 +61,16 @@ fn a_whole_head_is_read() {
 }
 
 #[test]
+fn cookies_that_nobody_may_keep_stay_so_when_they_are_joined() {
+    let cookie = |first: u8, value: &[u8; 3]| [&[first, 6], &b"cookie"[..], &[3], value].concat();
+    for (first, secret) in [(0x10, true), (0, false)] {
+        let head = asked(&[block(&REQUEST), cookie(0, b"a=1"), cookie(first, b"b=2")].concat()).expect("good");
+        assert_eq!(head.headers()["cookie"], "a=1; b=2");
+        assert_eq!(head.headers()["cookie"].is_sensitive(), secret);
+    }
+}
+
+#[test]
 fn a_path_that_is_empty_is_written() {
     let mut conn = Connection::new(Role::Client, WINDOWS);
     let head = http::Request::get("http://a?x").body(()).expect("a request").into_parts().0;
