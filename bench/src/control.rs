@@ -32,7 +32,7 @@ use source::Source;
 /// What is measured.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// 1,000 services and 10 and 100 proxies only, in less than 3 minutes.
+    /// 1,000 services and 10 and 100 proxies only: some 5 minutes, since each row takes one at least.
     #[arg(long)]
     quick: bool,
     /// Where changes come from; without it a kube-apiserver where `make cluster` has built one, else files.

@@ -115,10 +115,10 @@ const LEGEND: &str = "
 S/N/each: services, proxies, services that each proxy subscribes to. sync: until
 all proxies had everything. cores: of the control plane at rest. RSS: MiB.
 ms: p50/p99, from the answer to a change until the last proxy concerned has it;
-of 50 a second, until each has it. CPU: of the control plane per change, one that
-concerns one proxy alone, and KB that it sent; to: proxies concerned. overtaken:
-deliveries by a later change. *: it did not calm down before, so its CPU per
-change holds what it did beside.
+of 50 a second, until each has it. CPU: of the control plane for each change; KB
+that it sent; for one: a change that concerns one proxy alone; to: proxies that
+one of endpoints concerns. overtaken: delivered by a later change. *: it did not
+calm down before, so that its CPU holds what it did beside.
 ";
 
 fn at_rest(row: &Row) -> [String; AT_REST.len()] {
@@ -172,13 +172,13 @@ fn pair([a, b]: [f64; 2]) -> String {
 
 /// The first column to the left, figures to the right.
 fn table<const N: usize>(out: &mut String, columns: &[Column; N], rows: &[Row], cells: fn(&Row) -> [String; N]) {
+    out.push('\n');
     let mut line = |cells: [String; N]| {
         for (at, (cell, (_, width))) in cells.iter().zip(columns).enumerate() {
             let _ = if at == 0 { write!(out, "{cell:width$}") } else { write!(out, "{cell:>width$}") };
         }
         out.push('\n');
     };
-    line(std::array::from_fn(|_| String::new()));
     line(columns.map(|(head, _)| head.to_owned()));
     rows.iter().for_each(|row| line(cells(row)));
 }
