@@ -131,7 +131,9 @@ pub fn response(head: &Bytes, answered: Answered) -> Result<ResponseHead, BadHea
         _ if fields.chunked => Framing::Chunked,
         _ => fields.length.map_or(Framing::UntilClose, Framing::Length),
     };
-    let keep_alive = fields.stays(old) && framing != Framing::UntilClose;
+    // Of a 204 that says it has a body one may come all the same, and would be taken for the next answer.
+    let confused = status == StatusCode::NO_CONTENT && (fields.chunked || fields.length.is_some_and(|n| n > 0));
+    let keep_alive = fields.stays(old) && framing != Framing::UntilClose && !confused;
     Ok(ResponseHead { status, version, headers: fields.map, framing, keep_alive })
 }
 
