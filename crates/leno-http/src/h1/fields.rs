@@ -206,9 +206,11 @@ impl Fields {
     }
 
     /// A target with an authority overrules `Host` (RFC 9112, section 3.2.2): whoever judges the one and whoever reads the
-    /// other must see the same.
+    /// other must see the same. Nothing is added where the client named no host.
     pub(super) fn call(&mut self, authority: Option<&Authority>) -> Result<(), BadHead> {
-        if let Some(authority) = authority {
+        if self.hosts > 0
+            && let Some(authority) = authority
+        {
             let host = HeaderValue::from_str(authority.as_str()).map_err(|_| BadHead::Target)?;
             self.map.insert(HOST, host);
         }

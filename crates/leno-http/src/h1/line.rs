@@ -16,7 +16,7 @@ pub struct RequestHead {
     pub uri: Uri,
     /// HTTP/1.1 or HTTP/1.0.
     pub version: Version,
-    /// All fields, in their order. `Host` is what the target says, where that names an authority.
+    /// All fields, in their order. `Host`, where it is there, is what the target says, where that names an authority.
     pub headers: HeaderMap,
     /// How the body ends.
     pub framing: Framing,

@@ -120,6 +120,8 @@ fn a_target_with_an_authority_overrules_the_host() {
         let head = read(&format!("GET {target} HTTP/1.1\r\nHost: admin\r\n\r\n")).expect(target);
         assert_eq!(head.headers.get_all("host").iter().collect::<Vec<_>>(), [host], "{target}");
     }
+    let head = read("GET http://web/ HTTP/1.0\r\n\r\n").expect("HTTP/1.0");
+    assert!(!head.headers.contains_key("host"), "what was not sent is not read");
     let head = read("CONNECT db:5432 HTTP/1.1\r\nHost: web\r\n\r\n").expect("a tunnel");
     assert_eq!(head.headers["host"], "web");
 }
