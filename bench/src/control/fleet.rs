@@ -132,6 +132,8 @@ pub(crate) enum Part {
 /// Something that a proxy has learned.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
+    /// Which proxy.
+    pub(crate) proxy: usize,
     /// Of which service.
     pub(crate) service: usize,
     /// Which part.
@@ -228,12 +230,12 @@ async fn enter(
     let names = plan.names(proxy);
     let wanted = names.len();
     names.into_iter().for_each(|name| client.subscribe(name));
-    tokio::spawn(listen(wanted, events, news));
+    tokio::spawn(listen(proxy, wanted, events, news));
     Ok(client)
 }
 
 /// Counts the first answers, and passes on what comes after them. The resources themselves are let go.
-async fn listen(wanted: usize, mut events: mpsc::Receiver<Event>, news: mpsc::UnboundedSender<News>) {
+async fn listen(proxy: usize, wanted: usize, mut events: mpsc::Receiver<Event>, news: mpsc::UnboundedSender<News>) {
     let mut waiting = wanted;
     while let Some(event) = events.recv().await {
         let at = Instant::now();
@@ -242,7 +244,7 @@ async fn listen(wanted: usize, mut events: mpsc::Receiver<Event>, news: mpsc::Un
                 waiting -= 1;
                 (waiting == 0).then_some(News::Synced)
             }
-            Event::Update(name, resource, _) => seen(&name, &resource, at).map(News::Seen),
+            Event::Update(name, resource, _) => seen(proxy, &name, &resource, at).map(News::Seen),
             Event::Absent(name) => Some(News::Lost(format!("{name} is gone"))),
             Event::Refused(name, why) => Some(News::Lost(format!("{name} is refused: {why}"))),
             Event::Disconnected(why) => Some(News::Lost(why)),
@@ -256,7 +258,7 @@ async fn listen(wanted: usize, mut events: mpsc::Receiver<Event>, news: mpsc::Un
     }
 }
 
-fn seen(name: &ResourceName, resource: &Resource, at: Instant) -> Option<Seen> {
+fn seen(proxy: usize, name: &ResourceName, resource: &Resource, at: Instant) -> Option<Seen> {
     let service = mesh::number(&name.key)?;
     let (part, value) = match resource {
         Resource::Routes(routes) => {
@@ -269,5 +271,5 @@ fn seen(name: &ResourceName, resource: &Resource, at: Instant) -> Option<Seen> {
         }
         _ => return None,
     };
-    Some(Seen { service, part, value, at })
+    Some(Seen { proxy, service, part, value, at })
 }

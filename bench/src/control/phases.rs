@@ -7,42 +7,24 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 
-use super::fleet::{Fleet, Part, Plan, Seen};
+use super::deliveries::{Deliveries, Delivery};
+use super::fleet::{Fleet, Part, Plan};
 use super::mesh::{MASKS, ROUTED};
 use super::plane::Plane;
+use super::rest::Rest;
 use super::source::Source;
 
 /// Longest wait for a change to arrive: longer than any goal.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two changes that are looked at one by one: each is alone.
 const PAUSE: Duration = Duration::from_millis(200);
-/// For how long the control plane is watched at rest, at most so many times. Proxies send a ping in 10 s, and those that came
-/// together send it together.
-const REST: Duration = Duration::from_secs(10);
-const LOOKS: usize = 6;
-
-/// Cores that the control plane takes while nothing changes: mostly answers to the proxies' pings. The leader first writes in how
-/// many proxies each object lives; it is over when two looks agree.
-pub(crate) async fn at_rest(plane: &Plane) -> anyhow::Result<f64> {
-    let mut before = f64::INFINITY;
-    for _ in 0..LOOKS {
-        let (start, cpu) = (Instant::now(), plane.cpu()?);
-        tokio::time::sleep(REST).await;
-        let cores = plane.cpu()?.saturating_sub(cpu).as_secs_f64() / start.elapsed().as_secs_f64();
-        if (cores - before).abs() < 0.002 + 0.1 * cores {
-            return Ok(f64::midpoint(cores, before));
-        }
-        before = cores;
-    }
-    Ok(before)
-}
 
 /// A kind of change, one after the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Alone {
     /// Time until the last proxy concerned had it, for each change, sorted.
     pub(crate) last: [f64; 2],
-    /// CPU time of the control plane per change, ms, without what it takes at rest.
+    /// CPU time of the control plane per change, ms, without what it takes at rest, where that is known.
     pub(crate) cpu: f64,
     /// Bytes of resources per change, sent to all proxies together.
     pub(crate) pushed: f64,
@@ -61,10 +43,10 @@ pub(crate) enum Change {
     Lone,
 }
 
-/// One change after another, `count` of them, beside the cores that are taken at rest.
+/// One change after another, `count` of them.
 pub(crate) async fn alone(
     change: Change,
-    (count, rest): (usize, f64),
+    (count, rest): (usize, Rest),
     plan: Plan,
     (source, plane): (&Source, &Plane),
     fleet: &mut Fleet,
@@ -88,12 +70,13 @@ pub(crate) async fn alone(
         delays.push(last.saturating_duration_since(done));
         tokio::time::sleep(PAUSE).await;
     }
-    let cpu = plane.cpu()?.saturating_sub(cpu).saturating_sub(start.elapsed().mul_f64(rest));
+    // Less than nothing is an error of measuring, and is to be seen as one.
+    let cpu = millis(plane.cpu()?.saturating_sub(cpu)) - rest.beside(start.elapsed());
     let pushed = plane.pushed().await? - pushed;
     let count = count as f64;
     Ok(Alone {
         last: percentiles(&mut delays),
-        cpu: millis(cpu) / count,
+        cpu: cpu / count,
         pushed: pushed / count,
         concerned: concerned as f64 / count,
     })
@@ -122,6 +105,8 @@ pub(crate) struct Churn {
     pub(crate) cores: f64,
     /// Changes a second that were really made.
     pub(crate) rate: f64,
+    /// The share of deliveries that a later change of the same service has made, from 0 to 1.
+    pub(crate) overtaken: f64,
 }
 
 /// `rate` changes a second, evenly, for a time.
@@ -137,28 +122,28 @@ pub(crate) async fn churn(
     let mut changes = (0..count).map(|n| n % plan.watched());
     let (start, cpu) = (Instant::now(), plane.cpu()?);
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
-    let mut writes: JoinSet<anyhow::Result<((usize, u32), Instant)>> = JoinSet::new();
-    let (mut arrived, mut waiting): (Vec<Seen>, usize) = (Vec::new(), 0);
+    let mut writes: JoinSet<anyhow::Result<((usize, usize), Instant)>> = JoinSet::new();
+    let mut deliveries = Deliveries::default();
     let (mut spent, mut until) = (Duration::ZERO, start + time + PATIENCE);
     let mut writing = true;
-    while writing || arrived.len() < waiting {
+    while writing || deliveries.waiting() > 0 {
         tokio::select! {
             _ = ticks.tick(), if writing => {
                 if let Some(service) = changes.next() {
                     let value = values.next(service, Part::Endpoints);
-                    waiting += plan.concerned(service);
+                    let change = deliveries.give(service, value, plan.concerned(service));
                     let source = Arc::clone(source);
                     writes.spawn(async move {
                         let at = write(&source, service, Part::Endpoints, value).await?;
-                        Ok(((service, value), at))
+                        Ok(((service, change), at))
                     });
                 } else {
                     (writing, spent, until) = (false, start.elapsed(), Instant::now() + PATIENCE);
                 }
             }
             seen = fleet.next(until) => {
-                let missing = waiting - arrived.len();
-                arrived.push(seen?.ok_or_else(|| anyhow::anyhow!("{missing} changes did not arrive, or the next one overtook them"))?);
+                let seen = seen?.ok_or_else(|| anyhow::anyhow!("{} changes did not arrive", deliveries.waiting()))?;
+                deliveries.arrive(seen.proxy, seen.service, seen.value, seen.at);
             }
         }
     }
@@ -168,10 +153,14 @@ pub(crate) async fn churn(
         let (what, at) = write??;
         written.insert(what, at);
     }
-    let delay = |seen: &Seen| Some(seen.at.saturating_duration_since(*written.get(&(seen.service, seen.value))?));
-    let mut delays: Vec<Duration> = arrived.iter().filter_map(delay).collect();
-    anyhow::ensure!(delays.len() == waiting, "{} arrivals are of no change", waiting - delays.len());
-    Ok(Churn { delivery: percentiles(&mut delays), cores, rate: count as f64 / spent.as_secs_f64() })
+    let delay = |d: &Delivery| Some(d.at.saturating_duration_since(*written.get(&(d.service, d.change))?));
+    let mut delays: Vec<Duration> = deliveries.done().iter().filter_map(delay).collect();
+    Ok(Churn {
+        delivery: percentiles(&mut delays),
+        cores,
+        rate: count as f64 / spent.as_secs_f64(),
+        overtaken: deliveries.overtaken(),
+    })
 }
 
 fn write(source: &Source, service: usize, part: Part, value: u32) -> BoxFuture<'_, anyhow::Result<Instant>> {

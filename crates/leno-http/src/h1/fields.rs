@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memchr;
 
@@ -43,8 +44,8 @@ pub enum BadHead {
     /// A value that goes on in the next line.
     #[error("a header is folded over several lines")]
     Folded,
-    /// None where one is due, or several.
-    #[error("there must be one Host header")]
+    /// None where one is due, several, or one that names no host.
+    #[error("there must be one Host header, and it must name a host")]
     Host,
     /// Not one number of digits alone, or several fields.
     #[error("the Content-Length is malformed or repeated")]
@@ -179,6 +180,9 @@ impl Fields {
     fn note(&mut self, name: &HeaderName, value: &HeaderValue, encodings: &mut u32) -> Result<(), BadHead> {
         if *name == HOST {
             self.hosts += 1;
+            if !value.as_bytes().iter().all(|b| is_of_host(*b)) {
+                return Err(BadHead::Host);
+            }
         } else if *name == CONTENT_LENGTH {
             if self.length.is_some() {
                 return Err(BadHead::Length);
@@ -201,10 +205,30 @@ impl Fields {
         Ok(())
     }
 
+    /// A target with an authority overrules `Host` (RFC 9112, section 3.2.2): whoever judges the one and whoever reads the
+    /// other must see the same. Nothing is added where the client named no host.
+    pub(super) fn call(&mut self, authority: Option<&Authority>) -> Result<(), BadHead> {
+        if self.hosts > 0
+            && let Some(authority) = authority
+        {
+            let host = HeaderValue::from_str(authority.as_str()).map_err(|_| BadHead::Target)?;
+            self.map.insert(HOST, host);
+        }
+        Ok(())
+    }
+
     /// Whether the connection carries another message after this one.
     pub(super) const fn stays(&self, http_1_0: bool) -> bool {
         !self.close && (!http_1_0 || self.keep_alive)
     }
+}
+
+/// Whether a byte may stand in a host with its port (RFC 3986, section 3.2.2). A user, a path or a space in front of it would be
+/// taken for part of the host by one reader and not by the next.
+const fn is_of_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%')
+        || matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
 }
 
 /// Digits alone: no sign, no list, no space.

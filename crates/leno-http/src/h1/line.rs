@@ -16,7 +16,7 @@ pub struct RequestHead {
     pub uri: Uri,
     /// HTTP/1.1 or HTTP/1.0.
     pub version: Version,
-    /// All fields, in their order.
+    /// All fields, in their order. `Host`, where it is there, is what the target says, where that names an authority.
     pub headers: HeaderMap,
     /// How the body ends.
     pub framing: Framing,
@@ -80,10 +80,13 @@ pub fn request(head: &Bytes) -> Result<RequestHead, BadHead> {
     let end = memchr(b' ', rest).ok_or(BadHead::RequestLine)?;
     let version = version(&rest[end + 1..]).ok_or_else(|| not_a_version(&rest[end + 1..], BadHead::RequestLine))?;
     let uri = target(&method, head.slice(space + 1..space + 1 + end))?;
-    let fields = fields::read(head, feed + 1)?;
+    let mut fields = fields::read(head, feed + 1)?;
     let old = version == Version::HTTP_10;
     if fields.hosts > 1 || (fields.hosts == 0 && !old) {
         return Err(BadHead::Host);
+    }
+    if method != Method::CONNECT {
+        fields.call(uri.authority())?;
     }
     if old && fields.chunked {
         return Err(BadHead::Encoding);
@@ -128,7 +131,9 @@ pub fn response(head: &Bytes, answered: Answered) -> Result<ResponseHead, BadHea
         _ if fields.chunked => Framing::Chunked,
         _ => fields.length.map_or(Framing::UntilClose, Framing::Length),
     };
-    let keep_alive = fields.stays(old) && framing != Framing::UntilClose;
+    // Of a 204 that says it has a body one may come all the same, and would be taken for the next answer.
+    let confused = status == StatusCode::NO_CONTENT && (fields.chunked || fields.length.is_some_and(|n| n > 0));
+    let keep_alive = fields.stays(old) && framing != Framing::UntilClose && !confused;
     Ok(ResponseHead { status, version, headers: fields.map, framing, keep_alive })
 }
 
@@ -163,7 +168,8 @@ fn target(method: &Method, text: Bytes) -> Result<Uri, BadHead> {
         match first {
             b'/' => true,
             b'*' => *method == Method::OPTIONS && uri.path() == "*",
-            _ => uri.scheme().is_some() && uri.authority().is_some(),
+            // Who calls is not told in the target (RFC 9110, section 4.2.4).
+            _ => uri.scheme().is_some() && uri.authority().is_some_and(|a| !a.as_str().contains('@')),
         }
     };
     if fits { Ok(uri) } else { Err(BadHead::Target) }

@@ -20,6 +20,10 @@ pub fn request(out: &mut BytesMut, method: &Method, uri: &Uri, headers: &HeaderM
     } else {
         uri.path_and_query().map_or("/", |p| p.as_str())
     };
+    if target.starts_with('?') {
+        // `http://web?a`: the path is empty, and is written all the same (RFC 9112, section 3.2.1).
+        out.put_u8(b'/');
+    }
     out.put_slice(target.as_bytes());
     out.put_slice(b" HTTP/1.1\r\n");
     fields(out, headers, false);

@@ -256,7 +256,12 @@ impl Connection {
         if let Some(broken) = self.broken {
             return broken;
         }
-        let last = if self.role == Role::Server { self.highest } else { 0 };
+        let last = match self.leaving {
+            // It was told so, and a later word may not be a higher one (section 6.8).
+            Leaving::After(last) => last,
+            _ if self.role == Role::Server => self.highest,
+            _ => 0,
+        };
         frame::go_away(self.out.tail(), last, code.0);
         let broken = Broken { code, what };
         self.broken = Some(broken);

@@ -168,8 +168,8 @@ impl Decoder {
 #[derive(Debug)]
 pub struct Encoder {
     table: Table,
-    /// A new size that the next block must begin with.
-    resized: Option<usize>,
+    /// New sizes that the next block must begin with: the smallest since the last block, then the present one.
+    resized: Option<(usize, usize)>,
 }
 
 impl Default for Encoder {
@@ -184,15 +184,19 @@ impl Encoder {
         let size = size.min(DEFAULT_TABLE);
         if size != self.table.limit() {
             self.table.resize(size);
-            self.resized = Some(size);
+            let smallest = self.resized.map_or(size, |(smallest, _)| smallest.min(size));
+            self.resized = Some((smallest, size));
         }
     }
 
     /// Begins a block.
     pub fn begin(&mut self, out: &mut BytesMut) {
-        if let Some(size) = self.resized.take() {
-            integer::write(out, 5, 0x20, size);
+        let Some((smallest, size)) = self.resized.take() else { return };
+        if smallest < size {
+            // The peer has let go of what did not fit meanwhile (RFC 7541, section 4.2).
+            integer::write(out, 5, 0x20, smallest);
         }
+        integer::write(out, 5, 0x20, size);
     }
 
     /// Writes a pseudo-header.

@@ -183,7 +183,10 @@ impl Fields {
     fn same_host(&self, authority: Option<&Authority>) -> Result<(), Malformed> {
         let mut hosts = self.map.get_all(HOST).iter();
         let Some(host) = hosts.next() else { return Ok(()) };
-        let same = authority.is_none_or(|a| a.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()));
+        let same = match authority {
+            Some(authority) => authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()),
+            None => self::authority(host).is_ok(),
+        };
         if same && hosts.next().is_none() { Ok(()) } else { Err("Host is not what :authority says") }
     }
 
@@ -191,7 +194,9 @@ impl Fields {
         if self.cookies > 1 {
             // Split for the sake of compression; whoever does not speak HTTP/2 knows one alone (section 8.2.3).
             let all: Vec<&[u8]> = self.map.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-            if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+            let secret = self.map.get_all(COOKIE).iter().any(HeaderValue::is_sensitive);
+            if let Ok(mut joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+                joined.set_sensitive(secret);
                 self.map.insert(COOKIE, joined);
             }
         }
@@ -211,7 +216,11 @@ pub(super) fn write_request(encoder: &mut Encoder, out: &mut BytesMut, head: &ht
         encoder.pseudo(out, &Name::Authority, authority.as_str());
     }
     if head.method != Method::CONNECT {
-        encoder.pseudo(out, &Name::Path, head.uri.path_and_query().map_or("/", PathAndQuery::as_str));
+        match head.uri.path_and_query().map_or("/", PathAndQuery::as_str) {
+            // An empty path is written all the same (section 8.3.1).
+            query if query.starts_with('?') => encoder.pseudo(out, &Name::Path, &format!("/{query}")),
+            path => encoder.pseudo(out, &Name::Path, path),
+        }
     }
     write_fields(encoder, out, &head.headers, named.is_some());
 }
@@ -250,7 +259,8 @@ fn authority(value: &HeaderValue) -> Result<Authority, Malformed> {
 
 fn path(value: &HeaderValue) -> Result<PathAndQuery, Malformed> {
     let value = value.as_bytes();
-    if !matches!(value, [b'/', ..] | b"*") || value.contains(&b'#') {
+    let wrong = |b: &u8| *b <= b' ' || *b == 0x7f || *b == b'#';
+    if !matches!(value, [b'/', ..] | b"*") || value.iter().any(wrong) {
         return Err(":path is none");
     }
     PathAndQuery::try_from(value).map_err(|_| ":path is none")

@@ -80,6 +80,7 @@ fn request_lines_have_one_form() {
         ("GET a HTTP/1.1", BadHead::Target),
         ("GET web:80 HTTP/1.1", BadHead::Target),
         ("GET * HTTP/1.1", BadHead::Target),
+        ("GET http://me@web/ HTTP/1.1", BadHead::Target),
         ("CONNECT / HTTP/1.1", BadHead::Target),
         ("CONNECT http://web/ HTTP/1.1", BadHead::Target),
     ];
@@ -100,6 +101,29 @@ fn a_host_is_due_in_http_1_1_and_not_before() {
     read("GET / HTTP/1.0\r\n\r\n").expect("HTTP/1.0 has none");
     let encoded = "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n";
     assert_eq!(read(encoded).expect_err("not in HTTP/1.0"), BadHead::Encoding);
+}
+
+#[test]
+fn a_host_is_a_host_and_a_port() {
+    for host in ["a/b", "a b", "me@a", "a?b", "a#b", "a\\b", "a\"b", "\u{e9}", "a\tb"] {
+        let text = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(read(&text).expect_err(host), BadHead::Host, "{host:?}");
+    }
+    for host in ["", "web", "web_1.shop:8080", "10.0.0.1:80", "[fd00::1]:80", "w%C3%A9b"] {
+        read(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).expect(host);
+    }
+}
+
+#[test]
+fn a_target_with_an_authority_overrules_the_host() {
+    for (target, host) in [("http://web:80/x", "web:80"), ("http://web?x", "web")] {
+        let head = read(&format!("GET {target} HTTP/1.1\r\nHost: admin\r\n\r\n")).expect(target);
+        assert_eq!(head.headers.get_all("host").iter().collect::<Vec<_>>(), [host], "{target}");
+    }
+    let head = read("GET http://web/ HTTP/1.0\r\n\r\n").expect("HTTP/1.0");
+    assert!(!head.headers.contains_key("host"), "what was not sent is not read");
+    let head = read("CONNECT db:5432 HTTP/1.1\r\nHost: web\r\n\r\n").expect("a tunnel");
+    assert_eq!(head.headers["host"], "web");
 }
 
 #[test]
@@ -152,6 +176,9 @@ fn responses_have_the_body_that_their_request_allows() {
         ("200 OK\r\nContent-Length: 3", Head, Framing::Length(0), true),
         ("304 Not Modified\r\nContent-Length: 3", Other, Framing::Length(0), true),
         ("204 No Content", Other, Framing::Length(0), true),
+        ("204 No Content\r\nContent-Length: 0", Other, Framing::Length(0), true),
+        ("204 No Content\r\nContent-Length: 3", Other, Framing::Length(0), false),
+        ("204 No Content\r\nTransfer-Encoding: chunked", Other, Framing::Length(0), false),
         ("200 OK\r\nTransfer-Encoding: Chunked", Other, Framing::Chunked, true),
         ("200 OK", Other, Framing::UntilClose, false),
         ("200 OK", Connect, Framing::Length(0), true),
@@ -205,6 +232,9 @@ fn what_is_written_says_its_framing_once() {
     let mut out = BytesMut::new();
     write::request(&mut out, &Method::GET, &"/x?y".parse().expect("a URI"), &headers, None);
     assert_eq!(out, "GET /x?y HTTP/1.1\r\na: b\r\n\r\n");
+    out.clear();
+    write::request(&mut out, &Method::GET, &"http://web?x".parse().expect("a URI"), &HeaderMap::new(), None);
+    assert_eq!(out, "GET /?x HTTP/1.1\r\n\r\n");
     out.clear();
     write::request(&mut out, &Method::CONNECT, &"web:443".parse().expect("a URI"), &HeaderMap::new(), None);
     assert_eq!(out, "CONNECT web:443 HTTP/1.1\r\n\r\n");

@@ -9,7 +9,7 @@ use crate::h2::frame::{self, Head, flag};
 use crate::h2::hpack::BadBlock;
 use crate::h2::limits;
 use crate::h2::message::Fields;
-use crate::h2::stream::{Receives, Stream};
+use crate::h2::stream::{Ended, Receives, Stream};
 use crate::h2::window::{Credit, Window};
 
 /// A header block that is not here as a whole.
@@ -83,11 +83,13 @@ impl Connection {
     }
 
     fn request(&mut self, stream: u32, end: bool, fields: Fields) -> Received {
+        self.highest = stream;
         if matches!(self.leaving, Leaving::After(_)) {
-            // The peer was told, and tries again elsewhere.
+            // The peer was told, and tries again elsewhere. What it still says on the stream is for nobody, and must not cost
+            // the others their connection (section 6.8).
+            self.closed.add(stream, Ended::ResetHere);
             return Ok(None);
         }
-        self.highest = stream;
         if self.streams.len() >= limits::STREAMS as usize {
             return self.refuse(stream, Code::REFUSED_STREAM);
         }

@@ -110,6 +110,22 @@ fn a_smaller_table_is_announced_and_kept_to() {
     }
 }
 
+/// RFC 7541, section 4.2: the smallest size since the last block, then the present one.
+#[test]
+fn a_table_that_was_small_for_a_while_is_announced_so() {
+    let mut encoder = Encoder::default();
+    let mut begin = |sizes: &[usize]| {
+        let mut out = BytesMut::new();
+        sizes.iter().for_each(|size| encoder.allow(*size));
+        encoder.begin(&mut out);
+        out.freeze()
+    };
+    assert_eq!(begin(&[64, 0, 4096]), bytes("20 3fe1 1f"));
+    assert_eq!(begin(&[]), "");
+    assert_eq!(begin(&[4096]), "");
+    assert_eq!(begin(&[4096, 16]), bytes("30"));
+}
+
 proptest! {
     #[test]
     fn what_is_written_is_read_back(fields in prop::collection::vec(("[a-z][a-z0-9-]{0,12}", "[ -~]{0,40}"), 0..30)) {

@@ -61,6 +61,26 @@ fn a_whole_head_is_read() {
 }
 
 #[test]
+fn cookies_that_nobody_may_keep_stay_so_when_they_are_joined() {
+    let cookie = |first: u8, value: &[u8; 3]| [&[first, 6], &b"cookie"[..], &[3], value].concat();
+    for (first, secret) in [(0x10, true), (0, false)] {
+        let head = asked(&[block(&REQUEST), cookie(0, b"a=1"), cookie(first, b"b=2")].concat()).expect("good");
+        assert_eq!(head.headers()["cookie"], "a=1; b=2");
+        assert_eq!(head.headers()["cookie"].is_sensitive(), secret);
+    }
+}
+
+#[test]
+fn a_path_that_is_empty_is_written() {
+    let mut conn = Connection::new(Role::Client, WINDOWS);
+    let head = http::Request::get("http://a?x").body(()).expect("a request").into_parts().0;
+    conn.open(&head, true);
+    let events = feed(&mut Connection::new(Role::Server, WINDOWS), &bytes(&mut conn)).expect("good");
+    let [_, Event::Request { head, .. }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(head.uri().to_string(), "http://a/?x");
+}
+
+#[test]
 fn what_could_mean_two_things_is_refused() {
     let cases: &[(&str, Vec<u8>)] = &[
         ("no method", with(&[(":method", "")])),
@@ -69,9 +89,11 @@ fn what_could_mean_two_things_is_refused() {
         ("a path that is none", with(&[(":path", "x")])),
         ("a path with a fragment", with(&[(":path", "/#x")])),
         ("a path with a space", with(&[(":path", "/ x")])),
+        ("a path with a control character", with(&[(":path", "/\x7f")])),
         ("* for POST", with(&[(":path", "*")])),
         ("an authority with a user", with(&[(":authority", "me@a")])),
         ("another host", with(&[("host", "b")])),
+        ("a host that is none", with(&[(":authority", ""), ("host", "a/b")])),
         ("two hosts", block(&[&REQUEST[..], &[("host", "a"), ("host", "a")]].concat())),
         ("a status", with(&[(":status", "200")])),
         ("an unknown pseudo-header", with(&[(":x", "1")])),

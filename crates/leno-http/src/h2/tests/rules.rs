@@ -154,10 +154,18 @@ fn going_away_takes_two_steps() {
     assert_eq!((last[0].0, frame::number(&last[0].3)), (7, 3));
     assert!(feed(&mut conn, &frame(1, 5, 5, GET)).expect("ignored").is_empty());
     assert!(!conn.is_done());
+    // A request with a body that it should not have sent does not cost the others theirs, nor change what it was told.
+    let late =
+        [frame(1, 4, 7, POST), frame(0, 0, 7, b"x"), frame(8, 0, 7, &[0, 0, 0, 1]), frame(1, 5, 7, &[])].concat();
+    assert!(feed(&mut conn, &late).expect("ignored").is_empty());
+    assert!(sent(&mut conn).is_empty());
     for stream in [1, 3] {
         conn.respond(stream, http::StatusCode::OK, &http::HeaderMap::new(), true);
     }
     assert!(conn.is_done());
+    conn.abort(Code::INTERNAL_ERROR, "a reason");
+    let last = sent(&mut conn);
+    assert_eq!(frame::number(&last.last().expect("told").3), 3);
 }
 
 #[test]

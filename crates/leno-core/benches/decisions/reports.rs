@@ -1,0 +1,31 @@
+//! Traces and durations. A record and a log line are the proxy's: `leno-proxy/benches/telemetry.rs`.
+
+use std::time::Duration;
+
+use divan::{Bencher, black_box};
+use leno_core::decide::route::HeaderLookup;
+use leno_core::sketch::Sketch;
+use leno_core::trace::Context;
+
+use crate::HEADERS;
+
+#[divan::bench]
+fn read_trace_context(bencher: Bencher<'_, '_>) {
+    bencher.bench(|| Context::read(|name| HeaderLookup::get(black_box(&HEADERS), name)).expect("a context"));
+}
+
+/// What the next hop is told.
+#[divan::bench]
+fn write_trace_context(bencher: Bencher<'_, '_>) {
+    let context = Context::read(|name| HeaderLookup::get(&HEADERS, name)).expect("a context");
+    bencher.bench(|| black_box(&context).traceparent());
+}
+
+/// Into a sketch that has seen every duration before: one millisecond to one second.
+#[divan::bench]
+fn record_duration(bencher: Bencher<'_, '_>) {
+    let mut sketch = Sketch::new();
+    let mut millis = (1..=1000).cycle();
+    (1..=1000).for_each(|n| sketch.record(Duration::from_millis(n)));
+    bencher.bench_local(|| sketch.record(Duration::from_millis(millis.next().unwrap_or(1))));
+}
