@@ -13,7 +13,7 @@ use leno_core::id::{Direction, ServiceId};
 use leno_core::samples::{PeerLabels, RequestLabels, TcpLabels};
 use leno_core::sketch::Sketch;
 
-use crate::model::Secured;
+use crate::model::{Covered, Secured};
 use crate::query::failed;
 use crate::rules::Rules;
 use crate::window::{Connections, Requests, Window};
@@ -30,10 +30,10 @@ pub fn graph(window: &Window, rules: &Rules, namespace: Option<&str>, span: Dura
         let view = proxy.span(span, now);
         for frame in &view.frames {
             for (labels, coded) in frame.requests() {
-                draft.requests(labels, &coded.get(), view.seconds);
+                draft.requests(labels, &coded.get(), view.covered);
             }
             for (labels, connections) in frame.tcp() {
-                draft.connections(labels, connections, view.seconds);
+                draft.connections(labels, connections, view.covered);
             }
         }
         for (labels, open) in &proxy.open {
@@ -91,14 +91,16 @@ struct Tally {
     failed: u64,
     rps: f64,
     sketch: Sketch,
+    covered: Option<Covered>,
 }
 
 impl Tally {
-    fn add(&mut self, labels: &RequestLabels, requests: &Requests, seconds: f64) {
+    fn add(&mut self, labels: &RequestLabels, requests: &Requests, covered: Covered) {
         self.requests += requests.count;
         self.failed += if failed(labels) { requests.count } else { 0 };
-        self.rps += requests.count as f64 / seconds;
+        self.rps += requests.count as f64 / covered.seconds();
         self.sketch.merge(&requests.sketch);
+        self.covered = Some(covered.and(self.covered));
     }
 
     fn finish(&self) -> Signals {
@@ -203,7 +205,7 @@ impl Draft<'_> {
         edges
     }
 
-    fn requests(&mut self, labels: &RequestLabels, requests: &Requests, seconds: f64) {
+    fn requests(&mut self, labels: &RequestLabels, requests: &Requests, covered: Covered) {
         let RequestLabels { direction, source, destination, service, .. } = labels;
         let way = Way { direction: *direction, source, destination, service: service.as_ref() };
         let edges = self.edges_of(&way);
@@ -212,11 +214,11 @@ impl Draft<'_> {
             Direction::Outbound => service.as_ref().map(Key::service),
         };
         if let Some(key) = asked {
-            self.nodes.entry(key).or_default().tally.add(labels, requests, seconds);
+            self.nodes.entry(key).or_default().tally.add(labels, requests, covered);
         }
         for ends in edges {
             let edge = self.edges.entry(ends).or_default();
-            edge.tally.add(labels, requests, seconds);
+            edge.tally.add(labels, requests, covered);
             edge.ends(source, destination, labels.mtls);
             if failed(labels) {
                 let key = (labels.route.clone(), labels.reason.clone(), labels.status, labels.grpc);
@@ -236,11 +238,11 @@ impl Draft<'_> {
         *self.edges.entry(ends).or_default().routes.entry(labels.route.clone()).or_default() += requests.count;
     }
 
-    fn connections(&mut self, labels: &TcpLabels, connections: &Connections, seconds: f64) {
+    fn connections(&mut self, labels: &TcpLabels, connections: &Connections, covered: Covered) {
         let TcpLabels { direction, source, destination, service, .. } = labels;
         for ends in self.edges_of(&Way { direction: *direction, source, destination, service: service.as_ref() }) {
             let edge = self.edges.entry(ends).or_default();
-            edge.bytes_s += (connections.sent + connections.received) as f64 / seconds;
+            edge.bytes_s += (connections.sent + connections.received) as f64 / covered.seconds();
             edge.ends(source, destination, labels.mtls);
         }
     }
@@ -304,6 +306,7 @@ fn node(key: &Key, draft: &NodeDraft) -> Node {
         name: name.to_owned(),
         owner: owner.to_owned(),
         pods: draft.pods,
+        covered: draft.tally.covered,
         signals: draft.tally.finish(),
     }
 }

@@ -21,6 +21,8 @@ pub use packed::Coded;
 use packed::{Packed, PackedRequests};
 use room::{Room, size_of_requests, size_of_tcp};
 
+use crate::model::Covered;
+
 /// Frames older than this are joined when memory gets short.
 const FINE: u64 = 120_000;
 /// How much time a joined frame covers at most.
@@ -221,8 +223,8 @@ impl Window {
 pub struct Span<'a> {
     /// The frames.
     pub frames: Vec<&'a Frame>,
-    /// What they cover, in seconds; never 0.
-    pub seconds: f64,
+    /// What they cover.
+    pub covered: Covered,
 }
 
 impl Proxy {
@@ -261,12 +263,13 @@ impl Proxy {
         // The edge of a frame that is nearest to the one asked for: a frame counts if half of it is inside.
         let inside = |f: &&Frame| f.start + f.end >= 2 * target && f.end > target;
         let frames: Vec<_> = self.frames.iter().filter(inside).collect();
-        let covered = match frames.first() {
-            Some(first) if self.alive => end.saturating_sub(first.start),
+        let from_ms = match frames.first() {
+            Some(first) if self.alive => first.start,
+            None if self.alive => end,
             // Of what is gone, also the time in which it was gone counts.
-            _ => millis(window),
+            _ => target,
         };
-        Span { frames, seconds: covered.max(1) as f64 / 1000.0 }
+        Span { frames, covered: Covered { from_ms, to_ms: end } }
     }
 
     /// What is new since the last scrape, and how many requests found no room. `None` for the first one of a proxy that was

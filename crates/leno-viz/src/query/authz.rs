@@ -24,10 +24,11 @@ pub fn authz(window: &Window, question: &Question, now: u64) -> Authz {
             let key = [id.namespace.clone(), proxy.workload.clone(), service, labels.policy.clone()];
             let (judged, requests) = (found.entry(key).or_default(), coded.get());
             if labels.reason == DENIED {
-                judged.denied_rps += requests.count as f64 / span.seconds;
+                judged.denied_rps += requests.count as f64 / span.covered.seconds();
                 judged.denied += requests.count;
+                judged.allowed.cover(span.covered);
             } else {
-                judged.allowed.requests(labels, &requests, span.seconds);
+                judged.allowed.requests(labels, &requests, span.covered);
             }
         }
     }
@@ -74,6 +75,7 @@ impl Judged {
             p95_ms: row.p95_ms,
             p99_ms: row.p99_ms,
             requests: row.requests + self.denied,
+            covered: row.covered,
         }
     }
 }

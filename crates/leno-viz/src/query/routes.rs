@@ -24,8 +24,8 @@ pub fn routes(window: &Window, question: &Question, now: u64) -> Routes {
             };
             let requests = coded.get();
             let route = found.entry((service, &labels.route)).or_default();
-            route.row.requests(labels, &requests, span.seconds);
-            route.actual_rps += requests.tries as f64 / span.seconds;
+            route.row.requests(labels, &requests, span.covered);
+            route.actual_rps += requests.tries as f64 / span.covered.seconds();
             if TIMEOUTS.contains(&labels.reason.as_str()) {
                 route.timeouts += requests.count;
             }
@@ -97,6 +97,7 @@ impl Route {
             retries,
             timeouts: self.timeouts,
             failure: most.map(|(reason, _)| reason),
+            covered: row.covered,
         }
     }
 }

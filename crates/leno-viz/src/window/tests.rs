@@ -200,7 +200,7 @@ fn count(window: &Window, length: Duration, now: u64) -> (u64, f64) {
     let (_, proxy) = window.proxies().next().expect("one proxy");
     let span = proxy.span(length, now);
     let requests = span.frames.iter().flat_map(|f| f.requests());
-    (requests.map(|(_, coded)| coded.get().count).sum(), span.seconds)
+    (requests.map(|(_, coded)| coded.get().count).sum(), span.covered.seconds())
 }
 
 /// Samples of a proxy that has seen `count` requests of 10 ms since it started.
