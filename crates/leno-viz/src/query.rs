@@ -24,16 +24,14 @@ pub fn stat(window: &Window, question: &Question, now: u64) -> Stat {
             rows.entry(name).or_default().meshed += 1;
         }
         let span = proxy.span(question.window, now);
-        for frame in &span.frames {
-            for (labels, coded) in frame.requests() {
-                if let Some(name) = view.row(id, proxy, &Flow::of_request(labels)) {
-                    rows.entry(name).or_default().requests(labels, &coded.get(), span.covered);
-                }
+        for (labels, pieces) in span.requests() {
+            if let Some(name) = view.row(id, proxy, &Flow::of_request(labels)) {
+                rows.entry(name).or_default().requests(labels, &pieces.get(), span.covered);
             }
-            for (labels, connections) in frame.tcp() {
-                if let Some(name) = view.row(id, proxy, &Flow::of_tcp(labels)) {
-                    rows.entry(name).or_default().connections(connections, span.covered);
-                }
+        }
+        for (labels, connections) in span.tcp() {
+            if let Some(name) = view.row(id, proxy, &Flow::of_tcp(labels)) {
+                rows.entry(name).or_default().connections(connections, span.covered);
             }
         }
         for (labels, open) in &proxy.open {
@@ -64,14 +62,12 @@ pub fn edges(window: &Window, question: &Question, now: u64) -> Edges {
                 add(edge);
             }
         };
-        for frame in &span.frames {
-            for (labels, coded) in frame.requests() {
-                let rate = coded.get().count as f64 / span.covered.seconds();
-                each(&Flow::of_request(labels), labels.mtls, &|e| e.rps += rate);
-            }
-            for (labels, _) in frame.tcp() {
-                each(&Flow::of_tcp(labels), labels.mtls, &|_| {});
-            }
+        for (labels, pieces) in span.requests() {
+            let rate = pieces.count() as f64 / span.covered.seconds();
+            each(&Flow::of_request(labels), labels.mtls, &|e| e.rps += rate);
+        }
+        for (labels, _) in span.tcp() {
+            each(&Flow::of_tcp(labels), labels.mtls, &|_| {});
         }
         for (labels, open) in &proxy.open {
             each(&Flow::of_tcp(labels), labels.mtls, &|e| e.open += open);

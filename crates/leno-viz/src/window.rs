@@ -17,7 +17,7 @@ use serde::Serialize;
 
 pub use counts::{Connections, Requests};
 use counts::{split_requests, split_tcp};
-pub use packed::Coded;
+pub use packed::{Coded, Pieces};
 use packed::{Packed, PackedRequests};
 use room::{Room, size_of_requests, size_of_tcp};
 
@@ -225,6 +225,29 @@ pub struct Span<'a> {
     pub frames: Vec<&'a Frame>,
     /// What they cover.
     pub covered: Covered,
+}
+
+impl<'a> Span<'a> {
+    /// Requests by labels, each series once: what is asked of its labels is then asked once, and not for each frame.
+    #[must_use]
+    pub fn requests(&self) -> Vec<(&'a Arc<RequestLabels>, Pieces<'a>)> {
+        let mut found: Vec<(&Arc<RequestLabels>, Pieces<'_>)> = Vec::new();
+        // Frames share a series' labels; only those of a sidecar that began anew are there twice.
+        let mut places: HashMap<*const RequestLabels, usize> = HashMap::new();
+        for (labels, coded) in self.frames.iter().flat_map(|frame| frame.requests()) {
+            let place = *places.entry(Arc::as_ptr(labels)).or_insert(found.len());
+            if place == found.len() {
+                found.push((labels, Pieces::default()));
+            }
+            found[place].1.push(coded);
+        }
+        found
+    }
+
+    /// Connections of all frames.
+    pub fn tcp(&self) -> impl Iterator<Item = (&'a Arc<TcpLabels>, &'a Connections)> {
+        self.frames.iter().flat_map(|frame| frame.tcp())
+    }
 }
 
 impl Proxy {
