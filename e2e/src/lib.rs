@@ -4,10 +4,10 @@
 //! `apply`, `exec`, `down`. Nothing is reached behind the command line's back. Scenes live in namespaces of their own, so
 //! they do not disturb each other or the machine; a scene that is dropped is taken down.
 
+mod agreement;
 mod app;
 mod dashboard;
 pub mod fortio;
-mod lateness;
 mod prometheus;
 mod report;
 
@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+pub use agreement::{Agreement, PERCENTILES, RATES};
 pub use app::{Namespace, app, client, echo_app, service};
 pub use dashboard::Dashboard;
-pub use lateness::{Late, Lateness};
 pub use prometheus::{Prometheus, number};
 pub use report::{figure, percentile};
 use serde_json::Value;

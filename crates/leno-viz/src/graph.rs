@@ -13,7 +13,7 @@ use leno_core::id::{Direction, ServiceId};
 use leno_core::samples::{PeerLabels, RequestLabels, TcpLabels};
 use leno_core::sketch::Sketch;
 
-use crate::model::Secured;
+use crate::model::{Covered, Secured};
 use crate::query::failed;
 use crate::rules::Rules;
 use crate::window::{Connections, Requests, Window};
@@ -28,13 +28,11 @@ pub fn graph(window: &Window, rules: &Rules, namespace: Option<&str>, span: Dura
         let own = Key::Workload(id.namespace.clone(), proxy.kind.clone(), proxy.workload.clone());
         draft.nodes.entry(own).or_default().pods += u64::from(proxy.alive);
         let view = proxy.span(span, now);
-        for frame in &view.frames {
-            for (labels, coded) in frame.requests() {
-                draft.requests(labels, &coded.get(), view.seconds);
-            }
-            for (labels, connections) in frame.tcp() {
-                draft.connections(labels, connections, view.seconds);
-            }
+        for (labels, pieces) in view.requests() {
+            draft.requests(labels, &pieces.get(), view.covered);
+        }
+        for (labels, connections) in view.tcp() {
+            draft.connections(labels, connections, view.covered);
         }
         for (labels, open) in &proxy.open {
             draft.open(labels, *open);
@@ -91,14 +89,16 @@ struct Tally {
     failed: u64,
     rps: f64,
     sketch: Sketch,
+    covered: Option<Covered>,
 }
 
 impl Tally {
-    fn add(&mut self, labels: &RequestLabels, requests: &Requests, seconds: f64) {
+    fn add(&mut self, labels: &RequestLabels, requests: &Requests, covered: Covered) {
         self.requests += requests.count;
         self.failed += if failed(labels) { requests.count } else { 0 };
-        self.rps += requests.count as f64 / seconds;
+        self.rps += requests.count as f64 / covered.seconds();
         self.sketch.merge(&requests.sketch);
+        self.covered = Some(covered.and(self.covered));
     }
 
     fn finish(&self) -> Signals {
@@ -203,7 +203,7 @@ impl Draft<'_> {
         edges
     }
 
-    fn requests(&mut self, labels: &RequestLabels, requests: &Requests, seconds: f64) {
+    fn requests(&mut self, labels: &RequestLabels, requests: &Requests, covered: Covered) {
         let RequestLabels { direction, source, destination, service, .. } = labels;
         let way = Way { direction: *direction, source, destination, service: service.as_ref() };
         let edges = self.edges_of(&way);
@@ -212,11 +212,11 @@ impl Draft<'_> {
             Direction::Outbound => service.as_ref().map(Key::service),
         };
         if let Some(key) = asked {
-            self.nodes.entry(key).or_default().tally.add(labels, requests, seconds);
+            self.nodes.entry(key).or_default().tally.add(labels, requests, covered);
         }
         for ends in edges {
             let edge = self.edges.entry(ends).or_default();
-            edge.tally.add(labels, requests, seconds);
+            edge.tally.add(labels, requests, covered);
             edge.ends(source, destination, labels.mtls);
             if failed(labels) {
                 let key = (labels.route.clone(), labels.reason.clone(), labels.status, labels.grpc);
@@ -236,11 +236,11 @@ impl Draft<'_> {
         *self.edges.entry(ends).or_default().routes.entry(labels.route.clone()).or_default() += requests.count;
     }
 
-    fn connections(&mut self, labels: &TcpLabels, connections: &Connections, seconds: f64) {
+    fn connections(&mut self, labels: &TcpLabels, connections: &Connections, covered: Covered) {
         let TcpLabels { direction, source, destination, service, .. } = labels;
         for ends in self.edges_of(&Way { direction: *direction, source, destination, service: service.as_ref() }) {
             let edge = self.edges.entry(ends).or_default();
-            edge.bytes_s += (connections.sent + connections.received) as f64 / seconds;
+            edge.bytes_s += (connections.sent + connections.received) as f64 / covered.seconds();
             edge.ends(source, destination, labels.mtls);
         }
     }
@@ -267,24 +267,27 @@ impl Draft<'_> {
         let shown = |key: &Key| namespace.is_none_or(|ns| key.namespace() == ns || ends.contains(key));
         let nodes = self.nodes.iter().filter(|(key, _)| shown(key)).map(|(key, draft)| node(key, draft)).collect();
         let edges = self.edges.iter().map(|((from, to), draft)| {
-            let (wanted, seen) = self.shares(rules, from, to);
+            let (wanted, seen) = self.shares(rules, (from, to), draft);
             edge(from, to, draft, rules, (wanted, seen))
         });
         Graph { at_ms: now, window_s: span.as_secs_f64(), nodes, edges: edges.collect() }
     }
 
     /// Wanted and seen share of an edge out of a service.
-    fn shares(&self, rules: &Rules, from: &Key, to: &Key) -> (Option<f64>, Option<f64>) {
+    fn shares(&self, rules: &Rules, (from, to): (&Key, &Key), draft: &EdgeDraft) -> (Option<f64>, Option<f64>) {
         let (Key::Service(namespace, service), Key::Workload(.., workload)) = (from, to) else { return (None, None) };
-        let siblings = || self.edges.iter().filter(|((f, _), _)| f == from).map(|((_, t), draft)| (t, draft));
+        // All edges out of the service: by both ends they stand together.
+        let first = (from.clone(), Key::Workload(String::new(), String::new(), String::new()));
+        let after = self.edges.range(first..);
+        let siblings = || after.clone().take_while(|((f, _), _)| f == from).map(|(_, draft)| draft);
         let requests = |draft: &EdgeDraft, route: Option<&str>| -> u64 {
             draft.routes.iter().filter(|(name, _)| route.is_none_or(|r| r == *name)).map(|(_, n)| n).sum()
         };
         let split = rules.splits.iter().filter(|s| s.namespace == *namespace && s.service == *service);
-        let split = split.max_by_key(|s| siblings().map(|(_, d)| requests(d, Some(&s.route))).sum::<u64>());
+        let split = split.max_by_key(|s| siblings().map(|d| requests(d, Some(&s.route))).sum::<u64>());
         let route = split.map(|s| s.route.as_str());
-        let total: u64 = siblings().map(|(_, draft)| requests(draft, route)).sum();
-        let own = siblings().find(|(key, _)| *key == to).map_or(0, |(_, draft)| requests(draft, route));
+        let total: u64 = siblings().map(|d| requests(d, route)).sum();
+        let own = requests(draft, route);
         let wanted = split.map(|s| s.share_of(workload));
         (wanted, (total > 0).then(|| own as f64 / total as f64))
     }
@@ -304,6 +307,7 @@ fn node(key: &Key, draft: &NodeDraft) -> Node {
         name: name.to_owned(),
         owner: owner.to_owned(),
         pods: draft.pods,
+        covered: draft.tally.covered,
         signals: draft.tally.finish(),
     }
 }

@@ -171,6 +171,31 @@ impl Question {
     }
 }
 
+/// The time that figures cover, milliseconds since 1970. A sidecar's ends with what it told last. Where several told, it is from
+/// the earliest to the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Covered {
+    /// When it begins.
+    pub from_ms: u64,
+    /// When it ends.
+    pub to_ms: u64,
+}
+
+impl Covered {
+    /// This and another.
+    #[must_use]
+    pub fn and(self, other: Option<Self>) -> Self {
+        let other = other.unwrap_or(self);
+        Self { from_ms: self.from_ms.min(other.from_ms), to_ms: self.to_ms.max(other.to_ms) }
+    }
+
+    /// How long it is; never 0.
+    #[must_use]
+    pub fn seconds(self) -> f64 {
+        self.to_ms.saturating_sub(self.from_ms).max(1) as f64 / 1000.0
+    }
+}
+
 /// `GET /api/v1/stat`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stat {
@@ -210,6 +235,9 @@ pub struct StatRow {
     pub write_bytes_s: f64,
     /// Requests counted, for judging how much the percentiles are worth.
     pub requests: u64,
+    /// The time that the figures cover; `None` where no sidecar told of any.
+    #[serde(default)]
+    pub covered: Option<Covered>,
 }
 
 /// Pods with a sidecar.
@@ -274,6 +302,9 @@ pub struct RouteRow {
     pub timeouts: u64,
     /// Status and reason of most of the failures: `503 fault_filter_abort`.
     pub failure: Option<String>,
+    /// The time that the figures cover; `None` where no sidecar told of any.
+    #[serde(default)]
+    pub covered: Option<Covered>,
 }
 
 /// `GET /api/v1/authz`.
@@ -310,6 +341,9 @@ pub struct AuthzRow {
     pub p99_ms: Option<f64>,
     /// Requests judged.
     pub requests: u64,
+    /// The time that the figures cover; `None` where no sidecar told of any.
+    #[serde(default)]
+    pub covered: Option<Covered>,
 }
 
 /// `GET /api/v1/edges`.

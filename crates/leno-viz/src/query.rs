@@ -11,7 +11,7 @@ use leno_core::id::{Direction, ServiceId};
 use leno_core::samples::{PeerLabels, RequestLabels, TcpLabels};
 use leno_core::sketch::Sketch;
 
-use crate::model::{EdgeRow, Edges, Kind, Meshed, Question, Resource, Secured, Stat, StatRow};
+use crate::model::{Covered, EdgeRow, Edges, Kind, Meshed, Question, Resource, Secured, Stat, StatRow};
 use crate::window::{Connections, Proxy, ProxyId, Requests, Window};
 
 /// Golden signals, one row per thing; also for pods without traffic.
@@ -24,16 +24,14 @@ pub fn stat(window: &Window, question: &Question, now: u64) -> Stat {
             rows.entry(name).or_default().meshed += 1;
         }
         let span = proxy.span(question.window, now);
-        for frame in &span.frames {
-            for (labels, coded) in frame.requests() {
-                if let Some(name) = view.row(id, proxy, &Flow::of_request(labels)) {
-                    rows.entry(name).or_default().requests(labels, &coded.get(), span.seconds);
-                }
+        for (labels, pieces) in span.requests() {
+            if let Some(name) = view.row(id, proxy, &Flow::of_request(labels)) {
+                rows.entry(name).or_default().requests(labels, &pieces.get(), span.covered);
             }
-            for (labels, connections) in frame.tcp() {
-                if let Some(name) = view.row(id, proxy, &Flow::of_tcp(labels)) {
-                    rows.entry(name).or_default().connections(connections, span.seconds);
-                }
+        }
+        for (labels, connections) in span.tcp() {
+            if let Some(name) = view.row(id, proxy, &Flow::of_tcp(labels)) {
+                rows.entry(name).or_default().connections(connections, span.covered);
             }
         }
         for (labels, open) in &proxy.open {
@@ -64,14 +62,12 @@ pub fn edges(window: &Window, question: &Question, now: u64) -> Edges {
                 add(edge);
             }
         };
-        for frame in &span.frames {
-            for (labels, coded) in frame.requests() {
-                let rate = coded.get().count as f64 / span.seconds;
-                each(&Flow::of_request(labels), labels.mtls, &|e| e.rps += rate);
-            }
-            for (labels, _) in frame.tcp() {
-                each(&Flow::of_tcp(labels), labels.mtls, &|_| {});
-            }
+        for (labels, pieces) in span.requests() {
+            let rate = pieces.count() as f64 / span.covered.seconds();
+            each(&Flow::of_request(labels), labels.mtls, &|e| e.rps += rate);
+        }
+        for (labels, _) in span.tcp() {
+            each(&Flow::of_tcp(labels), labels.mtls, &|_| {});
         }
         for (labels, open) in &proxy.open {
             each(&Flow::of_tcp(labels), labels.mtls, &|e| e.open += open);
@@ -188,22 +184,29 @@ struct Row {
     open: u64,
     read: f64,
     write: f64,
+    covered: Option<Covered>,
 }
 
 impl Row {
-    fn requests(&mut self, labels: &RequestLabels, requests: &Requests, seconds: f64) {
+    fn requests(&mut self, labels: &RequestLabels, requests: &Requests, covered: Covered) {
         self.requests += requests.count;
         self.failed += if failed(labels) { requests.count } else { 0 };
-        self.rps += requests.count as f64 / seconds;
+        self.rps += requests.count as f64 / covered.seconds();
         self.tries += requests.tries;
         self.good_tries += if failed(labels) { 0 } else { requests.count.min(requests.tries) };
         self.retries += requests.retries;
         self.sketch.merge(&requests.sketch);
+        self.cover(covered);
     }
 
-    fn connections(&mut self, connections: &Connections, seconds: f64) {
-        self.read += connections.received as f64 / seconds;
-        self.write += connections.sent as f64 / seconds;
+    fn connections(&mut self, connections: &Connections, covered: Covered) {
+        self.read += connections.received as f64 / covered.seconds();
+        self.write += connections.sent as f64 / covered.seconds();
+        self.cover(covered);
+    }
+
+    fn cover(&mut self, covered: Covered) {
+        self.covered = Some(covered.and(self.covered));
     }
 
     fn finish(self, (namespace, name): (String, String), kind: Kind) -> StatRow {
@@ -222,6 +225,7 @@ impl Row {
             read_bytes_s: self.read,
             write_bytes_s: self.write,
             requests: self.requests,
+            covered: self.covered,
         }
     }
 }

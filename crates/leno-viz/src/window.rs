@@ -17,9 +17,11 @@ use serde::Serialize;
 
 pub use counts::{Connections, Requests};
 use counts::{split_requests, split_tcp};
-pub use packed::Coded;
+pub use packed::{Coded, Pieces};
 use packed::{Packed, PackedRequests};
 use room::{Room, size_of_requests, size_of_tcp};
+
+use crate::model::Covered;
 
 /// Frames older than this are joined when memory gets short.
 const FINE: u64 = 120_000;
@@ -221,8 +223,31 @@ impl Window {
 pub struct Span<'a> {
     /// The frames.
     pub frames: Vec<&'a Frame>,
-    /// What they cover, in seconds; never 0.
-    pub seconds: f64,
+    /// What they cover.
+    pub covered: Covered,
+}
+
+impl<'a> Span<'a> {
+    /// Requests by labels, each series once: what is asked of its labels is then asked once, and not for each frame.
+    #[must_use]
+    pub fn requests(&self) -> Vec<(&'a Arc<RequestLabels>, Pieces<'a>)> {
+        let mut found: Vec<(&Arc<RequestLabels>, Pieces<'_>)> = Vec::new();
+        // Frames share a series' labels; only those of a sidecar that began anew are there twice.
+        let mut places: HashMap<*const RequestLabels, usize> = HashMap::new();
+        for (labels, coded) in self.frames.iter().flat_map(|frame| frame.requests()) {
+            let place = *places.entry(Arc::as_ptr(labels)).or_insert(found.len());
+            if place == found.len() {
+                found.push((labels, Pieces::default()));
+            }
+            found[place].1.push(coded);
+        }
+        found
+    }
+
+    /// Connections of all frames.
+    pub fn tcp(&self) -> impl Iterator<Item = (&'a Arc<TcpLabels>, &'a Connections)> {
+        self.frames.iter().flat_map(|frame| frame.tcp())
+    }
 }
 
 impl Proxy {
@@ -261,12 +286,13 @@ impl Proxy {
         // The edge of a frame that is nearest to the one asked for: a frame counts if half of it is inside.
         let inside = |f: &&Frame| f.start + f.end >= 2 * target && f.end > target;
         let frames: Vec<_> = self.frames.iter().filter(inside).collect();
-        let covered = match frames.first() {
-            Some(first) if self.alive => end.saturating_sub(first.start),
+        let from_ms = match frames.first() {
+            Some(first) if self.alive => first.start,
+            None if self.alive => end,
             // Of what is gone, also the time in which it was gone counts.
-            _ => millis(window),
+            _ => target,
         };
-        Span { frames, seconds: covered.max(1) as f64 / 1000.0 }
+        Span { frames, covered: Covered { from_ms, to_ms: end } }
     }
 
     /// What is new since the last scrape, and how many requests found no room. `None` for the first one of a proxy that was

@@ -69,9 +69,12 @@ async fn a_scraped_proxy_becomes_a_row() {
             "tcp_conns",
             "read_bytes_s",
             "write_bytes_s",
-            "requests"
+            "requests",
+            "covered"
         ]
     );
+    let covered = ["from_ms", "to_ms"].map(|end| row["covered"][end].as_u64().unwrap());
+    assert!(started <= covered[0] && covered[0] < covered[1] && covered[1] <= now(), "{row}");
     let edges = ask(api, "/api/v1/edges?kind=deploy").await;
     assert_eq!(edges["rows"][0]["secured"], "mTLS", "{edges:#}");
     assert_eq!(ask(api, "/api/v1/healthz").await["proxies"], 1);

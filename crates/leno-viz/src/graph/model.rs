@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::Secured;
+use crate::model::{Covered, Secured};
 use crate::rules::RuleRef;
 
 /// `GET /api/v1/topology`.
@@ -33,6 +33,8 @@ pub struct Node {
     pub owner: String,
     /// Pods with a sidecar that answers.
     pub pods: u64,
+    /// The time that its figures cover; `None` where nobody told of any.
+    pub covered: Option<Covered>,
     /// What it was asked: a workload by its own account, a service by its callers'.
     #[serde(flatten)]
     pub signals: Signals,

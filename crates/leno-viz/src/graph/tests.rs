@@ -101,6 +101,8 @@ fn services_stand_between_workloads() {
     );
     assert_eq!(find(&graph, "unknown", "web").secured, Some(Secured::Plaintext));
     assert_eq!(find(&graph, "deployment/web", "service/a/s").secured, Some(Secured::Mtls));
+    let all = Covered { from_ms: BEGIN, to_ms: NOW };
+    assert!(graph.nodes.iter().all(|n| n.covered == (n.signals.requests > 0).then_some(all)), "{:#?}", graph.nodes);
 }
 
 #[test]

@@ -32,6 +32,15 @@ pub(super) const RECORDS: &[Record] = &[
             ("read_bytes_s", "number", "Bytes a second from clients of opaque connections."),
             ("write_bytes_s", "number", "Bytes a second to them."),
             ("requests", "integer", "Requests counted."),
+            ("covered", "Covered?", "The time that the figures cover; null where no sidecar told of any."),
+        ],
+    },
+    Record {
+        name: "Covered",
+        what: "A time, from the earliest to the latest of the sidecars that told; each one's ends with what it told last.",
+        fields: &[
+            ("from_ms", "integer", "When it begins, milliseconds since 1970."),
+            ("to_ms", "integer", "When it ends."),
         ],
     },
     Record {
@@ -82,6 +91,7 @@ pub(super) const RECORDS: &[Record] = &[
             ("retries", "integer", "Times that requests were sent anew."),
             ("timeouts", "integer", "Requests whose time was over."),
             ("failure", "string?", "Status and reason of most of the failures."),
+            ("covered", "Covered?", "The time that the figures cover."),
         ],
     },
     Record {
@@ -104,6 +114,7 @@ pub(super) const RECORDS: &[Record] = &[
             ("p95_ms", "number?", ""),
             ("p99_ms", "number?", ""),
             ("requests", "integer", "Requests judged."),
+            ("covered", "Covered?", "The time that the figures cover."),
         ],
     },
     Record {
@@ -148,6 +159,7 @@ pub(super) const RECORDS: &[Record] = &[
             ("name", "string", ""),
             ("owner", "string", "Kind of a workload."),
             ("pods", "integer", ""),
+            ("covered", "Covered?", "The time that the figures cover; null where nobody told of any."),
             ("success", "number?", ""),
             ("rps", "number", ""),
             ("p50_ms", "number?", ""),

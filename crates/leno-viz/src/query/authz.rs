@@ -15,19 +15,20 @@ pub fn authz(window: &Window, question: &Question, now: u64) -> Authz {
     let mut found: BTreeMap<[String; 4], Judged> = BTreeMap::new();
     for (id, proxy) in window.proxies() {
         let span = proxy.span(question.window, now);
-        for (labels, coded) in span.frames.iter().flat_map(|frame| frame.requests()) {
+        for (labels, pieces) in span.requests() {
             let flow = Flow::of_request(labels);
             if !asked_for(question, (id, proxy), &flow) {
                 continue;
             }
             let service = labels.service.as_ref().map(|s| s.name.clone()).unwrap_or_default();
             let key = [id.namespace.clone(), proxy.workload.clone(), service, labels.policy.clone()];
-            let (judged, requests) = (found.entry(key).or_default(), coded.get());
+            let (judged, requests) = (found.entry(key).or_default(), pieces.get());
             if labels.reason == DENIED {
-                judged.denied_rps += requests.count as f64 / span.seconds;
+                judged.denied_rps += requests.count as f64 / span.covered.seconds();
                 judged.denied += requests.count;
+                judged.allowed.cover(span.covered);
             } else {
-                judged.allowed.requests(labels, &requests, span.seconds);
+                judged.allowed.requests(labels, &requests, span.covered);
             }
         }
     }
@@ -74,6 +75,7 @@ impl Judged {
             p95_ms: row.p95_ms,
             p99_ms: row.p99_ms,
             requests: row.requests + self.denied,
+            covered: row.covered,
         }
     }
 }

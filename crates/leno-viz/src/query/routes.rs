@@ -17,15 +17,15 @@ pub fn routes(window: &Window, question: &Question, now: u64) -> Routes {
     let mut found: BTreeMap<(&ServiceId, &str), Route> = BTreeMap::new();
     let spans: Vec<_> = window.proxies().map(|(_, proxy)| proxy.span(question.window, now)).collect();
     for span in &spans {
-        for (labels, coded) in span.frames.iter().flat_map(|frame| frame.requests()) {
+        for (labels, pieces) in span.requests() {
             let Some(service) = labels.service.as_ref().filter(|_| asked_for(question, &Flow::of_request(labels)))
             else {
                 continue;
             };
-            let requests = coded.get();
+            let requests = pieces.get();
             let route = found.entry((service, &labels.route)).or_default();
-            route.row.requests(labels, &requests, span.seconds);
-            route.actual_rps += requests.tries as f64 / span.seconds;
+            route.row.requests(labels, &requests, span.covered);
+            route.actual_rps += requests.tries as f64 / span.covered.seconds();
             if TIMEOUTS.contains(&labels.reason.as_str()) {
                 route.timeouts += requests.count;
             }
@@ -97,6 +97,7 @@ impl Route {
             retries,
             timeouts: self.timeouts,
             failure: most.map(|(reason, _)| reason),
+            covered: row.covered,
         }
     }
 }

@@ -38,6 +38,20 @@ fn services_are_seen_from_their_callers() {
 }
 
 #[test]
+fn rows_tell_which_time_they_cover() {
+    let mut window = shop();
+    // One of two sidecars tells anew.
+    let v2 = pod("shop", "reviews-v2-1", "reviews-v2");
+    let asked = request(Direction::Inbound, &outsider(), &v2, None, 200, 1..=300);
+    window.record(proxy("shop", "reviews-v2-1", "reviews-v2", "deployment", vec![asked]), NOW + 5000);
+    let rows = stat(&window, &Question::new(Kind::Deployment), NOW + 6000).rows;
+    let covered = |name| row(&rows, name).covered.map(|c| (c.from_ms, c.to_ms));
+    assert_eq!(covered("web"), Some((BEGIN, NOW)));
+    assert_eq!(covered("reviews-v2"), Some((BEGIN, NOW + 5000)));
+    assert_eq!(covered("idle"), None);
+}
+
+#[test]
 fn percentiles_are_within_five_percent() {
     let rows = stat(&shop(), &Question::new(Kind::Service), NOW).rows;
     let reviews = row(&rows, "reviews");

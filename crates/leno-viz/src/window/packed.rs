@@ -55,6 +55,47 @@ impl Coded<'_> {
     pub fn get(self) -> Requests {
         read_requests(self.0)
     }
+
+    /// How many requests these are, which is what comes first.
+    fn count(self) -> u64 {
+        read(&mut { self.0 }).unwrap_or_default()
+    }
+}
+
+/// Requests of one kind in several frames, still packed.
+#[derive(Clone, Debug, Default)]
+pub struct Pieces<'a>(Vec<Coded<'a>>);
+
+impl<'a> Pieces<'a> {
+    pub(super) fn push(&mut self, coded: Coded<'a>) {
+        self.0.push(coded);
+    }
+
+    /// Unpacked and added up.
+    #[must_use]
+    pub fn get(&self) -> Requests {
+        let mut sum = Requests::default();
+        // A place for each bucket, as a search for each takes most of the time of a large mesh's map.
+        let mut buckets: Vec<u64> = Vec::new();
+        for coded in &self.0 {
+            let [count, tries, retries] = read_each(coded.0, |bucket, count| {
+                let at = usize::from(bucket);
+                buckets.resize(buckets.len().max(at + 1), 0);
+                buckets[at] = buckets[at].saturating_add(count);
+            });
+            sum.count += count;
+            sum.tries += tries;
+            sum.retries += retries;
+        }
+        sum.sketch = Sketch::from_pairs((0..).zip(buckets));
+        sum
+    }
+
+    /// How many requests these are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|coded| coded.count()).sum()
+    }
 }
 
 /// The same for what is kept of one series alone.
@@ -91,15 +132,22 @@ fn write_requests(out: &mut Vec<u8>, requests: &Requests) {
     }
 }
 
-fn read_requests(mut bytes: &[u8]) -> Requests {
+fn read_requests(bytes: &[u8]) -> Requests {
+    let mut pairs = Vec::new();
+    let [count, tries, retries] = read_each(bytes, |bucket, count| pairs.push((bucket, count)));
+    Requests { count, tries, retries, sketch: Sketch::from_pairs(pairs) }
+}
+
+/// Requests, tries and retries; the buckets in use go one by one to `each`.
+fn read_each(mut bytes: &[u8], mut each: impl FnMut(u16, u64)) -> [u64; 3] {
     let mut next = || read(&mut bytes);
-    let [count, tries, retries] = [next(), next(), next()].map(Option::unwrap_or_default);
-    let (mut pairs, mut bucket) = (Vec::new(), 0u16);
+    let counts = [next(), next(), next()].map(Option::unwrap_or_default);
+    let mut bucket = 0u16;
     while let (Some(step), Some(count)) = (next(), next()) {
         bucket = bucket.saturating_add(u16::try_from(step).unwrap_or(u16::MAX));
-        pairs.push((bucket, count));
+        each(bucket, count);
     }
-    Requests { count, tries, retries, sketch: Sketch::from_pairs(pairs) }
+    counts
 }
 
 fn write(out: &mut Vec<u8>, mut number: u64) {
@@ -143,8 +191,24 @@ mod tests {
             Requests { count: 127, tries: 128, retries: 1, sketch: sketch.clone() },
             Requests { count: u64::MAX, tries: u64::MAX, retries: u64::MAX, sketch },
         ] {
-            assert_eq!(PackedRequests::new(&requests).get(), requests);
+            let packed = PackedRequests::new(&requests);
+            assert_eq!(packed.get(), requests);
+            assert_eq!(Coded(&packed.0).count(), requests.count);
         }
+    }
+
+    #[test]
+    fn pieces_are_added_up() {
+        let of = |millis: std::ops::Range<u64>| {
+            let mut sketch = Sketch::new();
+            millis.clone().for_each(|ms| sketch.record(Duration::from_millis(ms)));
+            Requests { count: millis.end - millis.start, tries: 300, retries: 7, sketch }
+        };
+        let (mut sum, later) = (of(1..200), of(150..1000));
+        let packed = [&sum, &later].map(PackedRequests::new);
+        let pieces = Pieces(packed.iter().map(|p| Coded(&p.0)).collect());
+        sum.add(&later);
+        assert_eq!((pieces.get(), pieces.count()), (sum, 1049));
     }
 
     #[test]

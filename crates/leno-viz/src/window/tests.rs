@@ -171,6 +171,20 @@ fn sizes(window: &Window) -> usize {
 const END: u64 = BEGIN + 360 * 5000;
 
 #[test]
+fn a_series_is_one_however_many_frames_it_is_in() {
+    let mut window = Window::new(30 * MINUTE, BEGIN);
+    for step in 1..=4 {
+        window.record(samples(BEGIN + 1, step * 10), BEGIN + step * 5000);
+    }
+    let (_, proxy) = window.proxies().next().unwrap();
+    let span = proxy.span(MINUTE, BEGIN + 20_000);
+    let requests = span.requests();
+    assert_eq!((span.frames.len(), requests.len()), (4, 1));
+    let sum = requests[0].1.get();
+    assert_eq!((requests[0].1.count(), sum.count, sum.sketch.count()), (40, 40, 40));
+}
+
+#[test]
 fn open_connections_are_counted_as_they_are_now() {
     let mut window = Window::new(30 * MINUTE, BEGIN);
     let with = |opened, closed| Samples { tcp: vec![tcp(opened, closed)], ..samples(BEGIN - 1, 0) };
@@ -200,7 +214,7 @@ fn count(window: &Window, length: Duration, now: u64) -> (u64, f64) {
     let (_, proxy) = window.proxies().next().expect("one proxy");
     let span = proxy.span(length, now);
     let requests = span.frames.iter().flat_map(|f| f.requests());
-    (requests.map(|(_, coded)| coded.get().count).sum(), span.seconds)
+    (requests.map(|(_, coded)| coded.get().count).sum(), span.covered.seconds())
 }
 
 /// Samples of a proxy that has seen `count` requests of 10 ms since it started.

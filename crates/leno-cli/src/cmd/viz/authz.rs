@@ -79,6 +79,7 @@ mod tests {
             p95_ms: None,
             p99_ms: None,
             requests: 60,
+            covered: None,
         };
         let rows = vec![
             row("", "", 0.1, 0.0),

@@ -80,6 +80,7 @@ mod tests {
             retries: 60,
             timeouts: 6,
             failure: None,
+            covered: None,
         };
         let routes = Routes { window_s: 60.0, rows: vec![row] };
         let text = table(&routes, false, true, &Screen::default());

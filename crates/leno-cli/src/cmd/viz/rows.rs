@@ -135,6 +135,7 @@ pub(super) fn stat_json(stat: &Stat) -> Value {
             "write_bytes_per_second": row.write_bytes_s,
             "requests": row.requests,
             "window_seconds": stat.window_s,
+            "covered": row.covered,
         })
     };
     Value::Array(stat.rows.iter().map(row).collect())

@@ -2,7 +2,7 @@ use super::{add_totals, edges_table, stat_json, stat_table};
 use crate::access::{Access, Ask, Log, Pod, Service, System};
 use crate::table::Screen;
 use leno_viz::model::{Edges, Stat};
-use serde_json::json;
+use serde_json::{Value, json};
 
 struct Fixed(Vec<Pod>);
 
@@ -15,7 +15,7 @@ impl Access for Fixed {
         Ok(Vec::new())
     }
 
-    fn objects(&self) -> anyhow::Result<Vec<serde_json::Value>> {
+    fn objects(&self) -> anyhow::Result<Vec<Value>> {
         Ok(Vec::new())
     }
 
@@ -44,7 +44,8 @@ fn stat() -> Stat {
     let row = |name: &str, success: Option<f64>| {
         json!({"namespace": "myapp", "name": name, "kind": "deployment", "meshed": {"meshed": 1, "total": null},
             "success": success, "rps": 12.34, "p50_ms": success.map(|_| 1.23), "p95_ms": success.map(|_| 45.6),
-            "p99_ms": success.map(|_| 456.7), "tcp_conns": 3, "read_bytes_s": 0.0, "write_bytes_s": 0.0, "requests": 740})
+            "p99_ms": success.map(|_| 456.7), "tcp_conns": 3, "read_bytes_s": 0.0, "write_bytes_s": 0.0, "requests": 740,
+            "covered": success.map(|_| json!({"from_ms": 1000, "to_ms": 61_000}))})
     };
     let rows = [row("my-service-v1", Some(0.999_99)), row("web", None)];
     serde_json::from_value(json!({"window_s": 60.0, "rows": rows})).expect("leno-viz's form")
@@ -88,6 +89,8 @@ fn pods_without_a_sidecar_count_among_all() {
     let json = stat_json(&stat);
     assert_eq!(json[0]["meshed"], "1/2");
     assert_eq!(json[0]["p95"], 45.6);
+    assert_eq!(json[0]["covered"]["to_ms"], 61_000);
+    assert_eq!(json[1]["covered"], Value::Null);
 }
 
 #[test]
