@@ -39,20 +39,30 @@ impl Schedule {
     }
 }
 
-/// A message of the handshake protocol at the front of `bytes`: its kind, its payload, and how long both are. `None` where it is not all
-/// there.
-pub(crate) fn message(bytes: &[u8]) -> Result<Option<(u8, &[u8], usize)>, Error> {
+/// A message of the handshake protocol.
+pub(crate) struct Message<'b> {
+    pub(crate) kind: u8,
+    pub(crate) payload: &'b [u8],
+    /// Bytes of its header and payload.
+    pub(crate) length: usize,
+}
+
+/// The message at the front of `bytes`; `None` where it is not all there.
+pub(crate) fn message(bytes: &[u8]) -> Result<Option<Message<'_>>, Error> {
     let Some(&[kind, a, b, c]) = bytes.first_chunk() else { return Ok(None) };
-    let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-    if length > MESSAGE {
+    let size = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+    if size > MESSAGE {
         return Err(unexpected("a handshake message that is too long"));
     }
-    Ok(bytes.get(4..4 + length).map(|payload| (kind, payload, 4 + length)))
+    let length = HEADER + size;
+    Ok(bytes.get(HEADER..length).map(|payload| Message { kind, payload, length }))
 }
 
 /// RFC 8446, section 4.
 pub(crate) const NEW_SESSION_TICKET: u8 = 4;
 /// RFC 8446, section 4.6.3.
 pub(crate) const KEY_UPDATE: u8 = 24;
+/// Kind and length.
+const HEADER: usize = 4;
 /// Longest message after the handshake: a ticket, which may hold the peer's certificates.
 const MESSAGE: usize = 64 * 1024;

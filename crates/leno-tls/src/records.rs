@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use rustls::{AlertDescription, Error};
 
 use crate::key::{CONTENT, HEADER, Key, Kind, Version, parts, record_length, unexpected};
-use crate::post::{KEY_UPDATE, NEW_SESSION_TICKET, Schedule, message};
+use crate::post::{KEY_UPDATE, Message, NEW_SESSION_TICKET, Schedule, message};
 
 /// Both directions of a connection.
 pub struct Records {
@@ -114,7 +114,7 @@ impl Records {
     fn messages(&mut self, answer: &mut Vec<u8>) -> Result<(), Error> {
         let whole = std::mem::take(&mut self.partial);
         let mut rest = &whole[..];
-        while let Some((kind, payload, length)) = message(rest)? {
+        while let Some(Message { kind, payload, length }) = message(rest)? {
             rest = &rest[length..];
             match (kind, payload) {
                 (NEW_SESSION_TICKET, _) => self.schedule.ticket(payload)?,
