@@ -115,7 +115,7 @@ bench-instructions: ## Instructions of a request in each sidecar, by valgrind: w
 .PHONY: bench-micro
 bench-micro: ## What the hot parts cost one by one, with their allocations: codecs, decisions, a request's record; MICRO=hpack for a part
 	@scripts/need.sh build
-	cargo bench --locked -p leno-http --bench codecs -p leno-core --bench decisions -p leno-proxy --bench telemetry -- $(MICRO)
+	cargo bench --profile quick --locked -p leno-http --bench codecs -p leno-core --bench decisions -p leno-proxy --bench telemetry -- $(MICRO)
 
 .PHONY: bench-control
 bench-control: ## What a change costs the control plane and when it is everywhere; CONTROL=--quick for 5 minutes (after the build)
