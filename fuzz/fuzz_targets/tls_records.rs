@@ -28,14 +28,13 @@ fuzz_target!(|script: (bool, Vec<(u8, Vec<u8>)>)| {
             }
         }
     }
-    let (mut rest, mut answer, mut came) = (&mut wire[..], Vec::new(), 0);
-    while let Ok(Some(opened)) = reads.open(rest, &mut answer) {
+    let (mut rest, mut came) = (&mut wire[..], 0);
+    while let Ok(Some(opened)) = reads.open(rest) {
         came += opened.data.len();
         let length = opened.length;
         rest = &mut rest[length..];
     }
     assert!(came <= sent);
-    assert!(answer.len() <= 64 * records.len().max(1));
 });
 
 fn ends() -> (Records, Records) {

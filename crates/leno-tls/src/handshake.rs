@@ -39,11 +39,11 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let mut connection = UnbufferedClientConnection::new(config, name).map_err(invalid)?;
-    let rest = shake_hands(&mut *connection, &mut io).await?;
+    let behind = shake_hands(&mut *connection, &mut io).await?;
     let session = Session::of(&connection);
     let (secrets, kernel) = connection.dangerous_into_kernel_connection().map_err(invalid)?;
     let records = records(secrets, Version::of(kernel.protocol_version()), Schedule::Client(Box::new(kernel)))?;
-    Ok((Stream::new(io, records, rest), session))
+    Ok((Stream::new(io, records, behind), session))
 }
 
 /// Shakes hands as a server. The configuration must let secrets be extracted.
@@ -55,11 +55,11 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let mut connection = UnbufferedServerConnection::new(config).map_err(invalid)?;
-    let rest = shake_hands(&mut *connection, &mut io).await?;
+    let behind = shake_hands(&mut *connection, &mut io).await?;
     let session = Session::of(&connection);
     let (secrets, kernel) = connection.dangerous_into_kernel_connection().map_err(invalid)?;
     let records = records(secrets, Version::of(kernel.protocol_version()), Schedule::Server(Box::new(kernel)))?;
-    Ok((Stream::new(io, records, rest), session))
+    Ok((Stream::new(io, records, behind), session))
 }
 
 fn records(secrets: ExtractedSecrets, version: Result<Version, Error>, schedule: Schedule) -> io::Result<Records> {
@@ -84,7 +84,6 @@ impl Session {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     Again,
-    Send,
     Receive,
     Done,
 }
@@ -124,32 +123,36 @@ where
     let (mut incoming, mut outgoing) = (Vec::new(), Vec::new());
     let mut shown = 0;
     loop {
-        let (discard, step) = step(connection, &mut incoming[..shown], &mut outgoing);
+        let (discard, step) = advance(connection, &mut incoming[..shown], &mut outgoing);
         incoming.drain(..discard);
         shown -= discard;
         match step {
             Ok(Step::Again) => {}
-            Ok(Step::Send) => {
-                io.write_all(&outgoing).await?;
-                io.flush().await?;
-                outgoing.clear();
-            }
             Ok(Step::Receive) => {
-                let length = loop {
-                    match record_length(&incoming[shown..]).map_err(invalid)? {
-                        Some(length) if shown + length <= incoming.len() => break length,
-                        _ => receive(io, &mut incoming).await?,
+                shown += loop {
+                    match record_length(&incoming[shown..]) {
+                        Ok(Some(length)) if shown + length <= incoming.len() => break length,
+                        Ok(_) => {
+                            // One write for all that answers what has come so far.
+                            send(io, &mut outgoing).await?;
+                            receive(io, &mut incoming).await?;
+                        }
+                        // rustls says what is wrong with it, to the peer too.
+                        Err(_) => break incoming.len() - shown,
                     }
                 };
-                shown += length;
             }
-            Ok(Step::Done) => return Ok(incoming),
+            Ok(Step::Done) => {
+                send(io, &mut outgoing).await?;
+                return Ok(incoming);
+            }
             Err(error) => {
-                // Why, for the peer, which may be gone already. rustls remembers where in these bytes it was, and must not look at
-                // them once more than this.
-                outgoing.clear();
-                let _ = self::step(connection, &mut incoming[..shown], &mut outgoing);
-                let _ = io.write_all(&outgoing).await;
+                // While there is something to send, rustls does not look at what came: it must not, a second time.
+                while connection.wants_write() {
+                    let _ = advance(connection, &mut incoming[..shown], &mut outgoing);
+                }
+                // The peer may be gone already.
+                let _ = send(io, &mut outgoing).await;
                 let _ = io.shutdown().await;
                 return Err(invalid(error));
             }
@@ -157,7 +160,7 @@ where
     }
 }
 
-fn step<D: Handshake>(
+fn advance<D: Handshake>(
     connection: &mut UnbufferedConnectionCommon<D>,
     shown: &mut [u8],
     outgoing: &mut Vec<u8>,
@@ -166,8 +169,9 @@ fn step<D: Handshake>(
     let step = state.and_then(|state| match state {
         ConnectionState::EncodeTlsData(data) => encode(data, outgoing).map(|()| Step::Again),
         ConnectionState::TransmitTlsData(data) => {
+            // It waits in `outgoing`.
             data.done();
-            Ok(Step::Send)
+            Ok(Step::Again)
         }
         ConnectionState::WriteTraffic(_) | ConnectionState::BlockedHandshake => Ok(Step::Receive),
         ConnectionState::PeerClosed | ConnectionState::Closed => {
@@ -178,6 +182,15 @@ fn step<D: Handshake>(
     // A server may send before it has heard the last of its client: that alone is not the end.
     let done = step == Ok(Step::Receive) && !connection.is_handshaking();
     (discard, if done { Ok(Step::Done) } else { step })
+}
+
+async fn send(io: &mut (impl AsyncWrite + Unpin), outgoing: &mut Vec<u8>) -> io::Result<()> {
+    if !outgoing.is_empty() {
+        io.write_all(outgoing).await?;
+        io.flush().await?;
+        outgoing.clear();
+    }
+    Ok(())
 }
 
 fn encode<D>(mut data: EncodeTlsData<'_, D>, outgoing: &mut Vec<u8>) -> Result<(), Error> {
@@ -194,7 +207,9 @@ async fn receive(io: &mut (impl AsyncRead + Unpin), incoming: &mut Vec<u8>) -> i
     if incoming.len() > FLIGHT {
         return Err(invalid(Error::General("the peer's handshake is too long".to_owned())));
     }
-    match io.take(READ).read_buf(incoming).await? {
+    // An empty buffer would be given 64 bytes only.
+    incoming.reserve(READ);
+    match io.take(READ as u64).read_buf(incoming).await? {
         0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the peer closed the connection in the handshake")),
         _ => Ok(()),
     }
@@ -205,6 +220,6 @@ fn invalid(error: Error) -> io::Error {
 }
 
 /// Bytes taken by one read: a flight with certificates has some three thousand.
-const READ: u64 = 4 * 1024;
+const READ: usize = 4 * 1024;
 /// Bytes of one flight that are kept at most.
 const FLIGHT: usize = 128 * 1024;

@@ -81,7 +81,8 @@ impl Key {
         let inner = self.aead.open_in_place(nonce, Aad::from(header), body).map_err(|_| Error::DecryptError)?;
         // The content's kind is the last byte that is not zero: what follows is padding.
         let Some(end) = inner.iter().rposition(|b| *b != 0) else { return Err(unexpected("a record without a kind")) };
-        if end > CONTENT {
+        // Padding counts, too.
+        if inner.len() > CONTENT + 1 {
             return Err(Error::PeerSentOversizedRecord);
         }
         Ok((Kind(inner[end]), &inner[..end]))

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::IoSlice;
 
-use rustls::{AlertDescription, Error};
+use rustls::{AlertDescription, Error, InvalidMessage};
 
 use crate::key::{CONTENT, HEADER, Key, Kind, Version, parts, record_length, unexpected};
 use crate::post::{KEY_UPDATE, Message, NEW_SESSION_TICKET, Schedule, message};
@@ -20,6 +20,8 @@ pub struct Records {
     useless: u32,
     ended: bool,
     closed: bool,
+    /// The peer asks for a new key before the next data.
+    owes_key: bool,
     /// Records that one key seals.
     per_key: u64,
 }
@@ -44,6 +46,7 @@ impl Records {
             useless: 0,
             ended: false,
             closed: false,
+            owes_key: false,
             per_key: RECORDS_PER_KEY,
         }
     }
@@ -67,13 +70,12 @@ impl Records {
         record_length(wire).map_or(true, |length| length.is_some_and(|n| n <= wire.len()))
     }
 
-    /// Opens the record at the front of `wire`, in place; `None` where it is not all there. What must be said in return is
-    /// appended to `answer`, and goes before anything that is sealed later.
+    /// Opens the record at the front of `wire`, in place; `None` where it is not all there.
     ///
     /// # Errors
     /// Where it is not authentic, or says what it must not, or that the peer gives up. Nothing of this connection may be believed after
     /// that.
-    pub fn open<'w>(&mut self, wire: &'w mut [u8], answer: &mut Vec<u8>) -> Result<Option<Opened<'w>>, Error> {
+    pub fn open<'w>(&mut self, wire: &'w mut [u8]) -> Result<Option<Opened<'w>>, Error> {
         let Some(length) = record_length(wire)?.filter(|n| *n <= wire.len()) else { return Ok(None) };
         if self.version == Version::Tls13 && wire[0] != Kind::DATA.0 {
             return Err(unexpected("a record in the clear after the handshake"));
@@ -92,7 +94,7 @@ impl Records {
             Kind::ALERT if self.partial.is_empty() => self.alerted(content)?,
             Kind::HANDSHAKE if self.version == Version::Tls13 && !content.is_empty() => {
                 self.partial.extend_from_slice(content);
-                self.messages(answer)?;
+                self.messages()?;
             }
             _ => return Err(unexpected("a record that has no place after the handshake")),
         }
@@ -111,7 +113,7 @@ impl Records {
         Ok(())
     }
 
-    fn messages(&mut self, answer: &mut Vec<u8>) -> Result<(), Error> {
+    fn messages(&mut self) -> Result<(), Error> {
         let whole = std::mem::take(&mut self.partial);
         let mut rest = &whole[..];
         while let Some(Message { kind, payload, length }) = message(rest)? {
@@ -121,10 +123,10 @@ impl Records {
                 // A key's last record ends with it (RFC 8446, section 5.1).
                 (KEY_UPDATE, &[asks @ (0 | 1)]) if rest.is_empty() => {
                     self.opening = Key::new(self.version, self.schedule.next_opening()?)?;
-                    if asks == 1 && !self.closed {
-                        self.new_sealing_key(answer)?;
-                    }
+                    // However often it asks, one new key before the next data is all that it gets (section 4.6.3).
+                    self.owes_key |= asks == 1;
                 }
+                (KEY_UPDATE, &[2..=u8::MAX]) => return Err(Error::InvalidMessage(InvalidMessage::InvalidKeyUpdate)),
                 _ => return Err(unexpected("a handshake message that has no place after the handshake")),
             }
         }
@@ -141,8 +143,12 @@ impl Records {
         out.reserve(total + (total / CONTENT + 1) * OVERHEAD);
         let mut sealed = 0;
         while sealed < total {
-            if self.sealing.used() >= self.per_key {
-                self.new_sealing_key(out)?;
+            if self.owes_key || self.sealing.used() >= self.per_key {
+                match self.new_sealing_key(out) {
+                    // What was sealed goes first.
+                    Err(_) if sealed > 0 => break,
+                    outcome => outcome?,
+                }
             }
             let n = (total - sealed).min(CONTENT);
             self.sealing.seal(Kind::DATA, parts(slices, sealed, n), out)?;
@@ -177,12 +183,22 @@ impl Records {
             Error::AlertReceived(_) => return,
             Error::DecryptError => AlertDescription::BadRecordMac,
             Error::PeerSentOversizedRecord => AlertDescription::RecordOverflow,
+            Error::InvalidMessage(InvalidMessage::InvalidKeyUpdate) => AlertDescription::IllegalParameter,
+            Error::InvalidMessage(_) => AlertDescription::DecodeError,
             _ => AlertDescription::UnexpectedMessage,
         };
         if !std::mem::replace(&mut self.closed, true) {
             // Nobody is left to hear of a failure to say so.
             let _ = self.seal_record(Kind::ALERT.0, &[FATAL, u8::from(description)], out);
         }
+    }
+
+    /// A new key, and the wish that the peer has one, too.
+    #[cfg(test)]
+    pub(crate) fn ask_for_a_key(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+        self.seal_record(Kind::HANDSHAKE.0, &[KEY_UPDATE, 0, 0, 1, 1], out)?;
+        self.sealing = Key::new(self.version, self.schedule.next_sealing()?)?;
+        Ok(())
     }
 
     /// The last record under the old key says that there is a new one.
@@ -192,6 +208,7 @@ impl Records {
         }
         self.seal_record(Kind::HANDSHAKE.0, &[KEY_UPDATE, 0, 0, 1, 0], out)?;
         self.sealing = Key::new(self.version, self.schedule.next_sealing()?)?;
+        self.owes_key = false;
         Ok(())
     }
 }

@@ -22,7 +22,7 @@ pub struct Stream<IO> {
     /// Read and not yet opened.
     pub(crate) held: Vec<u8>,
     /// Opened and not yet taken.
-    pub(crate) rest: Bytes,
+    pub(crate) opened: Bytes,
     /// Sealed and not yet taken by the stream beneath.
     pub(crate) unsent: Bytes,
     failed: Option<Error>,
@@ -31,12 +31,17 @@ pub struct Stream<IO> {
 impl<IO> Stream<IO> {
     /// `held` came behind the handshake.
     pub(crate) const fn new(io: IO, records: Records, held: Vec<u8>) -> Self {
-        Self { io, records, held, rest: Bytes::new(), unsent: Bytes::new(), failed: None }
+        Self { io, records, held, opened: Bytes::new(), unsent: Bytes::new(), failed: None }
     }
 
     /// The stream beneath.
     pub const fn get_ref(&self) -> &IO {
         &self.io
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn get_mut(&mut self) -> &mut IO {
+        &mut self.io
     }
 
     /// The stream beneath and its keys, for who does the rest himself. What was read and not taken is lost.
@@ -66,13 +71,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO> {
             if into.filled().len() > before || self.records.is_ended() {
                 break Poll::Ready(Ok(()));
             }
-            if let Some(error) = &self.failed {
-                let error = broken(error);
-                self.tell(cx);
-                break Poll::Ready(Err(error));
+            if self.failed.is_some() {
+                break Poll::Ready(self.fail(cx));
             }
         };
-        if filled == 0 {
+        if filled == 0 || self.records.is_ended() || self.failed.is_some() {
             self.held = Vec::new();
         } else {
             self.held.clear();
@@ -98,27 +101,25 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO> {
     /// Opens records as long as there is room for what they bring; returns how many bytes of them are done with.
     fn open(&mut self, wire: &mut [u8], into: &mut ReadBuf<'_>) -> usize {
         let mut at = 0;
-        let mut answer = Vec::new();
         while into.remaining() > 0 && !self.records.is_ended() {
-            match self.records.open(&mut wire[at..], &mut answer) {
+            match self.records.open(&mut wire[at..]) {
                 Ok(Some(opened)) => {
                     at += opened.length;
                     let fits = opened.data.len().min(into.remaining());
                     into.put_slice(&opened.data[..fits]);
                     if fits < opened.data.len() {
-                        self.rest = Bytes::copy_from_slice(&opened.data[fits..]);
+                        self.opened = Bytes::copy_from_slice(&opened.data[fits..]);
                     }
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    self.records.give_up(&error, &mut answer);
+                    let mut unsent = self.unsent.to_vec();
+                    self.records.give_up(&error, &mut unsent);
+                    self.unsent = unsent.into();
                     self.failed = Some(error);
                     break;
                 }
             }
-        }
-        if !answer.is_empty() {
-            self.unsent = [&self.unsent[..], &answer].concat().into();
         }
         at
     }
@@ -136,11 +137,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO> {
         Poll::Ready(Ok(()))
     }
 
-    /// Tells the peer why, as far as that is possible at once.
-    fn tell(&mut self, cx: &mut Context<'_>) {
+    /// The error, where this end has given up. The peer is told why, as far as that is possible at once.
+    fn fail(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(error) = self.failed.clone() else { return Ok(()) };
         if self.poll_unsent(cx).is_ready() {
             let _ = Pin::new(&mut self.io).poll_flush(cx);
         }
+        Err(broken(&error))
     }
 
     /// Sends what was just sealed; what is not taken at once waits.
@@ -163,18 +166,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Stream<IO> {
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<IO> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.rest.is_empty() {
-            let n = this.rest.len().min(into.remaining());
-            into.put_slice(&this.rest[..n]);
-            this.rest.advance(n);
-            if this.rest.is_empty() {
-                this.rest = Bytes::new();
+        if !this.opened.is_empty() {
+            let n = this.opened.len().min(into.remaining());
+            into.put_slice(&this.opened[..n]);
+            this.opened.advance(n);
+            if this.opened.is_empty() {
+                this.opened = Bytes::new();
             }
             return Poll::Ready(Ok(()));
         }
-        if let Some(error) = &this.failed {
-            return Poll::Ready(Err(broken(error)));
-        }
+        this.fail(cx)?;
         if this.records.is_ended() || into.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
@@ -197,6 +198,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<IO> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        this.fail(cx)?;
         ready!(this.poll_unsent(cx))?;
         let mut sealed = WRITE.take();
         sealed.clear();

@@ -117,7 +117,7 @@ async fn bytes_come_out_as_they_went_in() {
         carry(&mut server, &mut client, &bytes, size).await;
     }
     for end in [&client, &server] {
-        assert_eq!((end.held.capacity(), end.rest.len(), end.unsent.len()), (0, 0, 0), "buffers at rest");
+        assert_eq!((end.held.capacity(), end.opened.len(), end.unsent.len()), (0, 0, 0), "buffers at rest");
     }
 }
 

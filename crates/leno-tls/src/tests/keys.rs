@@ -1,5 +1,6 @@
 //! Keys are changed in the middle, by either end.
 
+use rustls::crypto::aws_lc_rs::cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
 use tokio::io::AsyncWriteExt;
 
 use super::{End, Mesh, PIPE, carry, name, noise, rustls_client, rustls_server};
@@ -42,4 +43,16 @@ async fn rustls_follows_our_keys_and_we_follow_its() {
         carry(&mut server, &mut theirs, &noise(200_000), 50_000).await;
     }
     theirs.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn tls_1_2_ends_where_its_key_has_sealed_enough() {
+    let mesh = Mesh::new().with_suite(TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256);
+    let (client, _server) = mesh.meet().await;
+    let mut client = with_few_records_a_key(client);
+    let bytes = noise(16 * 1024);
+    for _ in 0..3 {
+        assert_eq!(client.write(&bytes).await.unwrap(), bytes.len());
+    }
+    assert!(client.write(&bytes).await.is_err());
 }
