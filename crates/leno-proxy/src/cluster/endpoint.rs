@@ -177,11 +177,10 @@ impl Endpoint {
         // What an idle connection did not take, because the endpoint closed it meanwhile, the next one may; a new one is the
         // last try.
         while let Some(mut lease) = self.http1.take() {
-            let stale = lease.may_be_stale();
             match lease.sender().send(request).await {
                 Ok(response) => return Ok(Answer::on_http1(response, lease)),
                 Err(_) if !request.left => {}
-                Err(error) => return Err(SendError { stale, ..error }),
+                Err(error) => return Err(SendError { reused: true, ..error }),
             }
         }
         let (io, local) = Box::pin(self.connect_http1(dialer, limits.connect_timeout)).await?;

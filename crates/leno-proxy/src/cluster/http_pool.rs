@@ -90,12 +90,6 @@ impl fmt::Debug for Http1Pool {
 }
 
 impl Lease {
-    /// Whether it was idle for so long that the endpoint may have closed it meanwhile.
-    #[must_use]
-    pub fn may_be_stale(&self) -> bool {
-        self.connection.since.elapsed() >= STALE_AFTER
-    }
-
     /// The connection.
     pub const fn sender(&mut self) -> &mut Http1 {
         &mut self.connection.sender
@@ -140,6 +134,3 @@ const MAX_IDLE: usize = 256;
 const SPARE: Duration = Duration::from_secs(15);
 /// Connections that stay until the idle timeout.
 const KEPT: usize = 4;
-/// Shorter than the keep-alive timeouts of common servers (gunicorn 2 s, Node.js and Apache 5 s): a connection that was
-/// used more recently than this was not closed for being idle.
-const STALE_AFTER: Duration = Duration::from_millis(1500);

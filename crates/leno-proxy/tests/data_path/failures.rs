@@ -264,3 +264,23 @@ async fn connections_that_the_application_closed_while_idle_fail_no_request() {
         assert_eq!(meshed.send(request("POST", "/")).await.body, "ok");
     }
 }
+
+#[tokio::test]
+async fn an_application_that_ends_its_connections_fails_no_request_that_may_be_repeated() {
+    // Takes a second request on each connection, and closes it without an answer.
+    let ending = raw(|mut stream| async move {
+        use tokio::io::AsyncWriteExt;
+        let mut buffer = [0; 1024];
+        let _ = stream.read(&mut buffer).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        let _ = stream.read(&mut buffer).await;
+    })
+    .await;
+    let meshed = Scene::new(Protocol::Http).meshed_pod(ending, "v1", Sidecar::strict()).await.start().await;
+    for _ in 0..6 {
+        assert_eq!(meshed.get("/").await.body, "ok");
+    }
+    // The connection of the last answer is still there. What it did with this one nobody knows.
+    let answer = meshed.send(request("POST", "/")).await;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+}

@@ -249,13 +249,13 @@ fn is_interim(status: StatusCode) -> bool {
 
 fn broken(error: &io::Error, bytes_left: bool) -> SendError {
     let kind = if bytes_left { FailureKind::ResetBeforeResponse } else { FailureKind::ResetBeforeRequest };
-    SendError { reason: Reason::UpstreamReset, kind: Some(kind), bytes_left, stale: false, detail: error.to_string() }
+    SendError { reason: Reason::UpstreamReset, kind: Some(kind), bytes_left, reused: false, detail: error.to_string() }
 }
 
 fn malformed(detail: &str) -> SendError {
     let kind = Some(FailureKind::ResetBeforeResponse);
     let detail = format!("the endpoint's answer is not HTTP: {detail}");
-    SendError { reason: Reason::UpstreamProtocol, kind, bytes_left: true, stale: false, detail }
+    SendError { reason: Reason::UpstreamProtocol, kind, bytes_left: true, reused: false, detail }
 }
 
 /// Interim responses (1xx) to one request, at most.

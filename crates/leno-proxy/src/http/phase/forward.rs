@@ -333,10 +333,11 @@ pub async fn to_app(
 fn is_safe(error: &SendError, head: &Head) -> bool {
     match error.kind {
         Some(FailureKind::ResetBeforeRequest | FailureKind::RefusedStream) => true,
-        // A connection that the application closed while it was idle looks like this. It may also have crashed over the
-        // request, so only what may be repeated is; on a fresh connection it is the client's proxy that decides.
+        // A connection that the application closed while it was idle, or because it ends, looks like this (RFC 9112, section
+        // 9.3.1). It may also have crashed over the request, so only what may be repeated is; on a fresh connection it is the
+        // client's proxy that decides.
         Some(FailureKind::ResetBeforeResponse) => {
-            !error.bytes_left || error.stale && retry::is_idempotent(head.method.as_str())
+            !error.bytes_left || error.reused && retry::is_idempotent(head.method.as_str())
         }
         Some(FailureKind::Connect | FailureKind::ConnectTimeout | FailureKind::PerTryTimeout) | None => false,
     }
@@ -354,7 +355,7 @@ fn timed_out(reason: Reason, limit: Duration, addr: SocketAddr) -> SendError {
     // The whole time being over is no failure of the try: nothing follows it.
     let kind = (reason == Reason::PerTryTimeout).then_some(FailureKind::PerTryTimeout);
     let detail = format!("{addr} did not answer within {} ms", limit.as_millis());
-    SendError { reason, kind, bytes_left: true, stale: false, detail }
+    SendError { reason, kind, bytes_left: true, reused: false, detail }
 }
 
 async fn pause(wait: Duration, deadline: Option<Instant>) -> Result<(), Reply> {
@@ -378,5 +379,5 @@ fn attempt_value(attempt: u32) -> HeaderValue {
 const ATTEMPT: HeaderName = HeaderName::from_static(header::ATTEMPT);
 /// What a failure weighs in an endpoint's latency: it must not look fast because it fails fast.
 const PENALTY: Duration = Duration::from_secs(1);
-/// Fresh connections tried towards the application after a stale one.
+/// Tries on other connections after one that was closed.
 const STALE_TRIES: u32 = 2;
