@@ -14,6 +14,12 @@ fn pods_services_names_and_commands_work() {
         &http_app("client", "", 1),
     ]);
     space.reaches("deploy/client", "http://server/");
+    // kube-proxy hears of each pod by itself.
+    cluster.wait(Duration::from_secs(10), "both pods get requests", || {
+        let summary = space.call("deploy/client", "http://server/", 20);
+        let both = summary["pods"].as_object().is_some_and(|pods| pods.len() == 2);
+        both.then_some(()).ok_or_else(|| summary.to_string())
+    });
     for host in ["server", "server.e2e-sanity", "server.e2e-sanity.svc.cluster.local"] {
         let summary = space.call("deploy/client", &format!("http://{host}/"), 20);
         assert_eq!(summary["statuses"]["200"].as_u64(), Some(20), "{host}: {summary}");
