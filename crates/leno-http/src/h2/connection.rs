@@ -32,7 +32,7 @@ pub enum Role {
 /// How much a peer may send ahead, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Windows {
-    /// On one stream.
+    /// On one stream to begin with; four times as much as long as what comes is taken at once.
     pub stream: u32,
     /// On all streams of the connection together.
     pub connection: u32,

@@ -31,6 +31,8 @@ impl Window {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Credit {
     size: u32,
+    /// How wide it may become.
+    most: u32,
     left: u32,
     /// Taken by who wanted the bytes, and not yet given back to the peer.
     owed: u32,
@@ -38,7 +40,13 @@ pub(super) struct Credit {
 
 impl Credit {
     pub(super) const fn new(size: u32) -> Self {
-        Self { size, left: size, owed: 0 }
+        Self { size, most: size, left: size, owed: 0 }
+    }
+
+    /// One that becomes wider, up to [`GROWTH`] times, as long as what comes is taken at once: then the window, and not the reader,
+    /// is what the peer waits for. Who does not read keeps it as it is.
+    pub(super) const fn growing(size: u32) -> Self {
+        Self { most: size.saturating_mul(GROWTH), ..Self::new(size) }
     }
 
     /// Counts what came; false where it is more than was allowed.
@@ -59,7 +67,10 @@ impl Credit {
         if self.owed < self.size / 2 {
             return None;
         }
-        let increment = std::mem::take(&mut self.owed);
+        let unread = self.size - self.left - self.owed;
+        let wider = if unread <= self.size / 8 { self.size.min(self.most - self.size) } else { 0 };
+        let increment = std::mem::take(&mut self.owed) + wider;
+        self.size += wider;
         self.left += increment;
         Some(increment)
     }
@@ -69,3 +80,35 @@ impl Credit {
 const MOST: i64 = (1 << 31) - 1;
 /// The window of everything before anybody has said anything.
 pub(super) const INITIAL: u32 = 65_535;
+/// A stream's window becomes so many times as wide at most.
+const GROWTH: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::Credit;
+
+    #[test]
+    fn a_window_grows_with_a_reader_that_keeps_up_and_not_with_one_that_does_not() {
+        let mut credit = Credit::growing(1000);
+        let mut told = Vec::new();
+        for _ in 0..60 {
+            assert!(credit.received(100));
+            told.extend(credit.consumed(100));
+        }
+        // Half of each window comes back, and as much again as the window had, until it is four times as wide.
+        assert_eq!(told[..3], [500 + 1000, 1000 + 2000, 2000]);
+
+        let mut credit = Credit::growing(1000);
+        assert!(credit.received(1000));
+        assert!(!credit.received(1), "no more than was allowed");
+        for _ in 0..10 {
+            // What lies unread when the peer is told counts.
+            assert_eq!(credit.consumed(500), Some(500));
+            assert!(credit.received(500) && !credit.received(1));
+        }
+
+        let mut fixed = Credit::new(1000);
+        assert!(fixed.received(1000));
+        assert_eq!(fixed.consumed(1000), Some(1000));
+    }
+}

@@ -100,7 +100,7 @@ impl Connection {
         let length = fields.length();
         let Ok(head) = fields.request(&mut self.memo) else { return self.refuse(stream, Code::PROTOCOL_ERROR) };
         let receives = if end { Receives::Nothing } else { Receives::Body };
-        let mut open = Stream::new(receives, Credit::new(self.windows.stream), Window::new(self.peer.window));
+        let mut open = Stream::new(receives, Credit::growing(self.windows.stream), Window::new(self.peer.window));
         open.expected = length;
         if end && !open.counts(0, true) {
             return self.refuse(stream, Code::PROTOCOL_ERROR);

@@ -18,7 +18,8 @@ impl Connection {
     pub fn open(&mut self, head: &http::request::Parts, end: bool) -> u32 {
         let id = if self.highest == 0 { 1 } else { self.highest + 2 };
         self.highest = id;
-        let mut stream = Stream::new(Receives::Head, Credit::new(self.windows.stream), Window::new(self.peer.window));
+        let mut stream =
+            Stream::new(Receives::Head, Credit::growing(self.windows.stream), Window::new(self.peer.window));
         stream.bodiless = head.method == Method::HEAD;
         if end {
             stream.after = After::Sent;
