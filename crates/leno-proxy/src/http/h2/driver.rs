@@ -103,15 +103,18 @@ impl Driver {
 
     /// Sends all that waits. Ready when it has gone; what is added later wakes the task.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What was left over from an earlier turn goes first. Whatever was added since has woken nobody, as this task was to look again.
+        let mut looked = false;
         loop {
             if self.output.is_empty() {
                 self.take_output();
+                looked = true;
             }
             if self.output.is_empty() {
                 break;
             }
             ready!(self.poll_output(cx))?;
-            if !self.more {
+            if looked && !self.more {
                 break;
             }
         }

@@ -66,6 +66,31 @@ async fn a_body_goes_there_and_comes_back() {
 }
 
 #[tokio::test]
+async fn what_is_asked_while_the_socket_is_full_is_sent_when_it_is_not() {
+    let (near, mut far) = duplex(64);
+    let client = connect(Box::new(near));
+    for _ in 0..3 {
+        let client = client.clone();
+        tokio::spawn(async move { client.send(&mut ask(Body::empty())).await.map(drop) });
+        // The connection's task has begun to write, and waits.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // The peer reads, and says nothing.
+    let mut read = Vec::new();
+    let mut part = [0; 1024];
+    while let Ok(Ok(n)) = tokio::time::timeout(Duration::from_millis(300), far.read(&mut part)).await {
+        read.extend_from_slice(&part[..n]);
+    }
+    let mut rest = &read[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()..];
+    let mut heads = 0;
+    while let [a, b, c, kind, ..] = *rest {
+        heads += u32::from(kind == 1);
+        rest = &rest[9 + (usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c))..];
+    }
+    assert_eq!(heads, 3, "requests that were sent");
+}
+
+#[tokio::test]
 async fn who_does_not_read_stops_the_sender_and_nobody_else() {
     let asked = Arc::new(AtomicUsize::new(0));
     let source = Arc::clone(&asked);
