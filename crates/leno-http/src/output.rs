@@ -5,8 +5,8 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Heads, frames and bodies in their order. Small things lie in one buffer, so that they leave in one write and one TLS record; large payloads are
-/// not copied.
+/// Heads, frames and bodies in their order. Small things lie in one buffer, so that they leave in one write and one TLS record;
+/// large payloads are not copied.
 #[derive(Debug, Default)]
 pub struct Output {
     pieces: VecDeque<Bytes>,
@@ -70,22 +70,16 @@ impl Output {
         &mut self.tail
     }
 
-    /// Whether writing to the tail needs a buffer first.
-    #[must_use]
-    pub fn lacks_buffer(&self) -> bool {
-        self.tail.capacity() == 0
-    }
-
     /// Gives it a buffer to write to, where it has none.
-    pub fn lend(&mut self, buffer: BytesMut) {
-        if self.lacks_buffer() {
-            self.tail = buffer;
+    pub fn lend(&mut self, buffer: impl FnOnce() -> BytesMut) {
+        if self.tail.capacity() == 0 {
+            self.tail = buffer();
         }
     }
 
     /// Takes the buffer back, where nothing waits.
     pub fn take_back(&mut self) -> Option<BytesMut> {
-        (self.is_empty() && !self.lacks_buffer()).then(|| std::mem::take(&mut self.tail))
+        (self.is_empty() && self.tail.capacity() > 0).then(|| std::mem::take(&mut self.tail))
     }
 
     /// Adds a body's bytes. Large ones are not copied.

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use divan::{AllocProfiler, Bencher, Divan};
+use divan::Bencher;
 use leno_core::id::{Direction, ServiceId, SpiffeId};
 use leno_core::merge::telemetry::Reporting;
 use leno_core::model::mesh::AccessLog;
 use leno_core::model::{MeshConfig, Workload};
 use leno_proxy::telemetry::{PeerInfo, RequestRecord, ServiceRef, Telemetry};
 
-#[global_allocator]
-static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+#[path = "../../leno-core/benches/shared/micro.rs"]
+mod micro;
 
 fn main() {
-    // What it would choose by itself is one run a sample, where the first one is slow as it finds nothing in the caches.
-    Divan::default().sample_count(200).sample_size(100).config_with_args().main();
+    micro::run();
 }
 
 /// Metrics and the live window's samples, no line: what a request costs that did not fail.

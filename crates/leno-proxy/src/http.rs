@@ -9,6 +9,7 @@ pub mod exchange;
 pub mod h1;
 pub mod h2;
 pub mod heads;
+mod output;
 pub mod phase;
 pub mod pipeline;
 pub mod replay;

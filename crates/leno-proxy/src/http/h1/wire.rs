@@ -3,7 +3,7 @@
 //! At rest it holds no buffer: reading goes through a scratch buffer of the thread, writing through a spare one.
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -12,6 +12,7 @@ use leno_http::Output;
 use tokio::io::ReadBuf;
 
 use crate::detect::Prefixed;
+use crate::http::output;
 use crate::tcp::splice::Io;
 
 /// One end of a connection.
@@ -78,9 +79,7 @@ impl Wire {
 
     fn borrow_buffer(&mut self) {
         self.flushed = false;
-        if self.output.lacks_buffer() {
-            self.output.lend(SPARE.take());
-        }
+        self.output.lend(|| SPARE.take());
     }
 
     /// Whether so much waits that it should go before more is added.
@@ -90,18 +89,7 @@ impl Wire {
 
     /// Sends all that waits, as one write where the socket takes it.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.output.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let n = self.output.slices(&mut slices);
-            let written = match &slices[..n] {
-                [one] => ready!(Pin::new(&mut *self.io).poll_write(cx, one))?,
-                many => ready!(Pin::new(&mut *self.io).poll_write_vectored(cx, many))?,
-            };
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.output.advance(written);
-        }
+        ready!(output::poll_write(&mut *self.io, &mut self.output, cx))?;
         self.give_back();
         if !self.flushed {
             ready!(Pin::new(&mut *self.io).poll_flush(cx))?;
@@ -141,8 +129,6 @@ thread_local! {
 const READ: usize = 64 * 1024;
 /// Bytes waiting to be sent at most, before the last part.
 const FULL: usize = 128 * 1024;
-/// Parts of one write.
-const SLICES: usize = 16;
 /// What a spare buffer has room for, or it is not kept.
 const SPARE_SIZE: usize = 1024;
 /// A larger buffer is not kept.

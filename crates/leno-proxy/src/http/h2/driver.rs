@@ -1,7 +1,7 @@
 //! The task of a connection: its socket, and the loop around the state machine.
 
 use std::cell::Cell;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -13,6 +13,7 @@ use tokio_util::io::poll_read_buf;
 
 use super::Failure;
 use super::core::{Asked, Core, Wakers};
+use crate::http::output;
 use crate::tcp::splice::Io;
 
 /// The socket's side of a connection.
@@ -103,18 +104,16 @@ impl Driver {
 
     /// Sends all that waits. Ready when it has gone; what is added later wakes the task.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // What was left over from an earlier turn goes first. Whatever was added since has woken nobody, as this task was to look again.
-        let mut looked = false;
+        // What was left over from an earlier turn. Whatever was added since has woken nobody, as this task was to look again.
+        ready!(output::poll_write(&mut *self.io, &mut self.output, cx))?;
         loop {
-            if self.output.is_empty() {
-                self.take_output();
-                looked = true;
-            }
+            self.take_output();
             if self.output.is_empty() {
                 break;
             }
-            ready!(self.poll_output(cx))?;
-            if looked && !self.more {
+            self.flushed = false;
+            ready!(output::poll_write(&mut *self.io, &mut self.output, cx))?;
+            if !self.more {
                 break;
             }
         }
@@ -140,23 +139,6 @@ impl Driver {
             state.awake = self.more;
         }
         self.wakers.drain(..).for_each(Waker::wake);
-    }
-
-    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.output.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let n = self.output.slices(&mut slices);
-            let written = match &slices[..n] {
-                [one] => ready!(Pin::new(&mut *self.io).poll_write(cx, one))?,
-                many => ready!(Pin::new(&mut *self.io).poll_write_vectored(cx, many))?,
-            };
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.flushed = false;
-            self.output.advance(written);
-        }
-        Poll::Ready(Ok(()))
     }
 
     /// Ends this side.
@@ -211,7 +193,5 @@ const READ_BULK: usize = 64 * 1024;
 const READS: usize = 4;
 /// Bytes of answers that wait, before no more requests are taken.
 const BACKLOG: usize = 256 * 1024;
-/// Parts of one write.
-const SLICES: usize = 16;
 /// Part of a frame that is copied for the sake of its buffer.
 const KEPT: usize = 1024;

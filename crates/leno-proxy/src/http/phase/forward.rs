@@ -319,8 +319,7 @@ pub async fn to_app(
                 return Ok(Forwarded { response, tunnel });
             }
             Err(error) => {
-                let again =
-                    exchange.record.attempts <= STALE_TRIES && is_safe(&error, &request.head) && body.can_replay();
+                let again = exchange.record.attempts <= REPEATS && is_safe(&error, &request.head) && body.can_replay();
                 if !again {
                     return Err(app_failed(error));
                 }
@@ -379,5 +378,5 @@ fn attempt_value(attempt: u32) -> HeaderValue {
 const ATTEMPT: HeaderName = HeaderName::from_static(header::ATTEMPT);
 /// What a failure weighs in an endpoint's latency: it must not look fast because it fails fast.
 const PENALTY: Duration = Duration::from_secs(1);
-/// Tries on other connections after one that was closed.
-const STALE_TRIES: u32 = 2;
+/// Times that a request is sent to the application again, after its connection was closed.
+const REPEATS: u32 = 2;
