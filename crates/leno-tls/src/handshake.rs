@@ -39,7 +39,9 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let mut connection = UnbufferedClientConnection::new(config, name).map_err(invalid)?;
-    let behind = shake_hands(&mut *connection, &mut io).await?;
+    let behind =
+        shake_hands(&mut *connection, UnbufferedConnectionCommon::<ClientConnectionData>::process_tls_records, &mut io)
+            .await?;
     let session = Session::of(&connection);
     let (secrets, kernel) = connection.dangerous_into_kernel_connection().map_err(invalid)?;
     let records = records(secrets, Version::of(kernel.protocol_version()), Schedule::Client(Box::new(kernel)))?;
@@ -55,7 +57,9 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let mut connection = UnbufferedServerConnection::new(config).map_err(invalid)?;
-    let behind = shake_hands(&mut *connection, &mut io).await?;
+    let behind =
+        shake_hands(&mut *connection, UnbufferedConnectionCommon::<ServerConnectionData>::process_tls_records, &mut io)
+            .await?;
     let session = Session::of(&connection);
     let (secrets, kernel) = connection.dangerous_into_kernel_connection().map_err(invalid)?;
     let records = records(secrets, Version::of(kernel.protocol_version()), Schedule::Server(Box::new(kernel)))?;
@@ -88,42 +92,22 @@ enum Step {
     Done,
 }
 
-/// The part of both ends that rustls has no common name for.
-trait Handshake: Sized {
-    fn process<'c, 'i>(
-        connection: &'c mut UnbufferedConnectionCommon<Self>,
-        incoming: &'i mut [u8],
-    ) -> UnbufferedStatus<'c, 'i, Self>;
-}
-
-impl Handshake for ClientConnectionData {
-    fn process<'c, 'i>(
-        connection: &'c mut UnbufferedConnectionCommon<Self>,
-        incoming: &'i mut [u8],
-    ) -> UnbufferedStatus<'c, 'i, Self> {
-        connection.process_tls_records(incoming)
-    }
-}
-
-impl Handshake for ServerConnectionData {
-    fn process<'c, 'i>(
-        connection: &'c mut UnbufferedConnectionCommon<Self>,
-        incoming: &'i mut [u8],
-    ) -> UnbufferedStatus<'c, 'i, Self> {
-        connection.process_tls_records(incoming)
-    }
-}
+/// rustls' look at what came, which it has for each end apart.
+type Process<D> = for<'c, 'i> fn(&'c mut UnbufferedConnectionCommon<D>, &'i mut [u8]) -> UnbufferedStatus<'c, 'i, D>;
 
 /// Returns what came behind the handshake. Records are shown to rustls one by one, so that it opens none of those.
-async fn shake_hands<D, IO>(connection: &mut UnbufferedConnectionCommon<D>, io: &mut IO) -> io::Result<Vec<u8>>
+async fn shake_hands<D, IO>(
+    connection: &mut UnbufferedConnectionCommon<D>,
+    process: Process<D>,
+    io: &mut IO,
+) -> io::Result<Vec<u8>>
 where
-    D: Handshake,
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut incoming, mut outgoing) = (Vec::new(), Vec::new());
     let mut shown = 0;
     loop {
-        let (discard, step) = advance(connection, &mut incoming[..shown], &mut outgoing);
+        let (discard, step) = advance(connection, process, &mut incoming[..shown], &mut outgoing);
         incoming.drain(..discard);
         shown -= discard;
         match step {
@@ -149,7 +133,7 @@ where
             Err(error) => {
                 // While there is something to send, rustls does not look at what came: it must not, a second time.
                 while connection.wants_write() {
-                    let _ = advance(connection, &mut incoming[..shown], &mut outgoing);
+                    let _ = advance(connection, process, &mut incoming[..shown], &mut outgoing);
                 }
                 // The peer may be gone already.
                 let _ = send(io, &mut outgoing).await;
@@ -160,12 +144,13 @@ where
     }
 }
 
-fn advance<D: Handshake>(
+fn advance<D>(
     connection: &mut UnbufferedConnectionCommon<D>,
+    process: Process<D>,
     shown: &mut [u8],
     outgoing: &mut Vec<u8>,
 ) -> (usize, Result<Step, Error>) {
-    let UnbufferedStatus { discard, state } = D::process(connection, shown);
+    let UnbufferedStatus { discard, state } = process(connection, shown);
     let step = state.and_then(|state| match state {
         ConnectionState::EncodeTlsData(data) => encode(data, outgoing).map(|()| Step::Again),
         ConnectionState::TransmitTlsData(data) => {
