@@ -8,7 +8,7 @@ use leno_core::id::{Origin, SpiffeId};
 use leno_core::model::authz::{AuthzCondition, AuthzOperation, AuthzRule, AuthzSource, Values};
 use leno_core::model::{AuthorizationPolicy, AuthzAction, Labels};
 
-use crate::HEADERS;
+use crate::request::REQUEST;
 
 /// Two policies do not deny, two do not allow, and the last one does.
 #[divan::bench]
@@ -34,7 +34,7 @@ fn judge(bencher: Bencher<'_, '_>, policies: &[AuthorizationPolicy]) {
             method: "GET",
             path: "/api/v1/reviews/7?verbose=1",
             host: "reviews.shop:9080",
-            headers: &HEADERS,
+            headers: &REQUEST,
         }),
     };
     let passes = || matches!(authorize(black_box(policies), black_box(&facts)), AuthzVerdict::Allow { by: Some(_) });

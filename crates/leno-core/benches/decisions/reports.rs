@@ -7,17 +7,17 @@ use leno_core::decide::route::HeaderLookup;
 use leno_core::sketch::Sketch;
 use leno_core::trace::Context;
 
-use crate::HEADERS;
+use crate::request::REQUEST;
 
 #[divan::bench]
 fn read_trace_context(bencher: Bencher<'_, '_>) {
-    bencher.bench(|| Context::read(|name| HeaderLookup::get(black_box(&HEADERS), name)).expect("a context"));
+    bencher.bench(|| Context::read(|name| HeaderLookup::get(black_box(&REQUEST), name)).expect("a context"));
 }
 
 /// What the next hop is told.
 #[divan::bench]
 fn write_trace_context(bencher: Bencher<'_, '_>) {
-    let context = Context::read(|name| HeaderLookup::get(&HEADERS, name)).expect("a context");
+    let context = Context::read(|name| HeaderLookup::get(&REQUEST, name)).expect("a context");
     bencher.bench(|| black_box(&context).traceparent());
 }
 

@@ -6,7 +6,7 @@ use leno_core::id::ServiceId;
 use leno_core::model::route::{Backend, HeaderOps, HttpMatch, WeightedBackend};
 use leno_core::model::{HttpRoute, Labels, Pattern, RouteTable, StringMatch};
 
-use crate::HEADERS;
+use crate::request::REQUEST;
 
 /// The first rule takes it.
 #[divan::bench]
@@ -42,7 +42,7 @@ fn decide(bencher: Bencher<'_, '_>, path: &'static str, expected: usize) {
         port: 9080,
         source_labels: &labels,
         source_namespace: "shop",
-        headers: &HEADERS,
+        headers: &REQUEST,
     };
     let index = || match route(Some(black_box(&table)), black_box(&facts)) {
         RouteDecision::Rule { index, .. } => index,

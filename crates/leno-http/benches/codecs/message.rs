@@ -2,21 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
-/// Fields of the request, with `host`, which HTTP/2 has as `:authority`.
-pub(crate) const REQUEST: [(&str, &str); 12] = [
-    ("host", AUTHORITY),
-    ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
-    ("accept", "application/json"),
-    ("accept-encoding", "gzip, deflate, br"),
-    ("accept-language", "en-GB,en;q=0.7"),
-    ("cookie", "session=8f14e45fceea167a5a36dedd4bea2543; theme=dark"),
-    ("x-request-id", "f21ebd42-6770-4aa5-88d4-e56118165a7d"),
-    ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
-    ("x-forwarded-for", "10.244.0.5"),
-    ("x-forwarded-proto", "http"),
-    ("x-envoy-attempt-count", "1"),
-    ("end-user", "ann"),
-];
+pub(crate) use crate::request::{AUTHORITY, REQUEST};
 
 /// Fields of the answer, without its length.
 pub(crate) const ANSWER: [(&str, &str); 10] = [
@@ -32,7 +18,6 @@ pub(crate) const ANSWER: [(&str, &str); 10] = [
     ("x-request-id", "f21ebd42-6770-4aa5-88d4-e56118165a7d"),
 ];
 
-pub(crate) const AUTHORITY: &str = "reviews.shop:9080";
 pub(crate) const PATH: &str = "/api/v1/reviews/7?verbose=1";
 /// A small JSON object's size.
 pub(crate) const BODY: usize = 200;
