@@ -1,4 +1,5 @@
-//! What being observed costs a sidecar: `make viz-cost`. Not part of `make e2e`: it wants a quiet machine and release programs.
+//! What being observed costs a sidecar: `make viz-cost` prints all of it, and wants a quiet machine and release programs. What
+//! leno-viz' questions cost is judged by `make e2e`, too.
 //!
 //! The same load without leno-viz and with it, by turns, then with a tap, then with a tap that asks for headers. CPU is what
 //! the kernel accounts to the proxies of caller and callee, memory what they hold at the end. Two runs of the same load differ
@@ -19,18 +20,22 @@ const ANSWERS: u32 = 500;
 const STEP: f64 = 5.0;
 const QUESTIONS: [&str; 2] = ["samples", "state"];
 
+/// Caller and callee.
+const TARGETS: [&str; 2] = ["deploy/web", "deploy/echo-v1"];
+
+#[test]
+fn the_questions_of_leno_viz_cost_less_than_a_percent() {
+    let (mesh, proxies) = up();
+    mesh.ok(&["local", "stop", "system/leno-viz"]);
+    let alone = measure(&mesh, proxies, 5);
+    judge_questions(&mesh, proxies, alone);
+}
+
 #[test]
 #[ignore = "make viz-cost runs it"]
 fn what_observation_costs_a_sidecar() {
-    let _ = program("leno-shop");
     let seconds: u64 = std::env::var("LENO_COST_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(15);
-    let mesh = Mesh::up(&[
-        &Namespace::Istio.named("myapp"),
-        &echo_app("myapp", "echo", "v1", 1),
-        &service("myapp", "echo", "app: echo", "[{name: http, port: 8080}]"),
-        &client("myapp", "web"),
-    ]);
-    let proxies = [sidecar(&mesh, "deploy/web"), sidecar(&mesh, "deploy/echo-v1")];
+    let (mesh, proxies) = up();
     let run = || measure(&mesh, proxies, seconds);
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
@@ -67,10 +72,28 @@ fn what_observation_costs_a_sidecar() {
     for (what, Row { rps, cpu, memory }) in &rows {
         println!("{what:<18} {rps:>8.0} {:>11.2}% {:>11.2}% {:>12.1} {:>12.1}", cpu[0], cpu[1], memory[0], memory[1]);
     }
-    for (at, target) in ["deploy/web", "deploy/echo-v1"].iter().enumerate() {
-        let answer: Duration = QUESTIONS.iter().map(|what| cost_of_an_answer(&mesh, target, proxies[at], what)).sum();
+    judge_questions(&mesh, proxies, rows[0].1);
+}
+
+/// A mesh with a caller and a callee, and their sidecars.
+fn up() -> (Mesh, [u32; 2]) {
+    let _ = program("leno-shop");
+    let mesh = Mesh::up(&[
+        &Namespace::Istio.named("myapp"),
+        &echo_app("myapp", "echo", "v1", 1),
+        &service("myapp", "echo", "app: echo", "[{name: http, port: 8080}]"),
+        &client("myapp", "web"),
+    ]);
+    let proxies = TARGETS.map(|target| sidecar(&mesh, target));
+    (mesh, proxies)
+}
+
+/// What leno-viz asks every few seconds, beside what the sidecars spend `alone` at this load.
+fn judge_questions(mesh: &Mesh, proxies: [u32; 2], alone: Row) {
+    for (at, target) in TARGETS.iter().enumerate() {
+        let answer: Duration = QUESTIONS.iter().map(|what| cost_of_an_answer(mesh, target, proxies[at], what)).sum();
         // Percent of what the proxy spends at this load without leno-viz.
-        let share = answer.as_secs_f64() / STEP * 100.0 / rows[0].1.cpu[at] * 100.0;
+        let share = answer.as_secs_f64() / STEP * 100.0 / alone.cpu[at] * 100.0;
         figure(
             &format!("leno-viz' questions every 5 s, share of the CPU of {target}'s sidecar at 1,000 rps"),
             &format!("{share:.2} % ({:.0} us each time)", answer.as_secs_f64() * 1e6),
