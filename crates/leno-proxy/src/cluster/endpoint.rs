@@ -180,7 +180,7 @@ impl Endpoint {
             match lease.sender().send(request).await {
                 Ok(response) => return Ok(Answer::on_http1(response, lease)),
                 Err(_) if !request.left => {}
-                Err(error) => return Err(SendError { reused: true, ..error }),
+                Err(error) => return Err(error),
             }
         }
         let (io, local) = Box::pin(self.connect_http1(dialer, limits.connect_timeout)).await?;

@@ -16,15 +16,15 @@ pub struct SendError {
     pub kind: Option<FailureKind>,
     /// Whether any byte of the request may have reached the endpoint.
     pub bytes_left: bool,
-    /// Whether the connection had carried requests before: the endpoint may have been about to close it.
-    pub reused: bool,
+    /// Whether the endpoint had closed the connection before the request came, and so has read nothing of it.
+    pub unread: bool,
     /// In words.
     pub detail: String,
 }
 
 impl From<DialError> for SendError {
     fn from(error: DialError) -> Self {
-        Self { reason: error.reason, kind: Some(error.kind()), bytes_left: false, reused: false, detail: error.detail }
+        Self { reason: error.reason, kind: Some(error.kind()), bytes_left: false, unread: false, detail: error.detail }
     }
 }
 
@@ -57,5 +57,5 @@ impl Dispatch {
 pub(super) fn of_body(error: &BodyError) -> SendError {
     let reason = if matches!(error, BodyError::Timeout) { Reason::Timeout } else { Reason::ClientGone };
     let detail = format!("the request's body: {error}");
-    SendError { reason, kind: None, bytes_left: true, reused: false, detail }
+    SendError { reason, kind: None, bytes_left: true, unread: false, detail }
 }

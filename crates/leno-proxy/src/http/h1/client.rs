@@ -176,7 +176,8 @@ impl Conn {
                 Poll::Ready(Ok(_)) => {
                     let detail = "the connection was closed before the answer was complete";
                     let error = failed.unwrap_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, detail));
-                    return Poll::Ready(Err(broken(&error, true)));
+                    let unread = self.wire.input.is_empty() && self.wire.is_refused(cx);
+                    return Poll::Ready(Err(SendError { unread, ..broken(&error, true) }));
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(&error, true))),
                 Poll::Pending => return Poll::Pending,
@@ -249,14 +250,17 @@ fn is_interim(status: StatusCode) -> bool {
 
 fn broken(error: &io::Error, bytes_left: bool) -> SendError {
     let kind = if bytes_left { FailureKind::ResetBeforeResponse } else { FailureKind::ResetBeforeRequest };
-    SendError { reason: Reason::UpstreamReset, kind: Some(kind), bytes_left, reused: false, detail: error.to_string() }
+    SendError { reason: Reason::UpstreamReset, kind: Some(kind), bytes_left, unread: false, detail: error.to_string() }
 }
 
 fn malformed(detail: &str) -> SendError {
     let kind = Some(FailureKind::ResetBeforeResponse);
     let detail = format!("the endpoint's answer is not HTTP: {detail}");
-    SendError { reason: Reason::UpstreamProtocol, kind, bytes_left: true, reused: false, detail }
+    SendError { reason: Reason::UpstreamProtocol, kind, bytes_left: true, unread: false, detail }
 }
 
 /// Interim responses (1xx) to one request, at most.
 const INTERIM: u32 = 16;
+
+#[cfg(test)]
+mod tests;

@@ -109,6 +109,14 @@ impl Wire {
         }
     }
 
+    /// Whether the other end, which has ended its side, also refuses what is sent to it. On the same host this says that it
+    /// was closed before the last bytes came: their refusal (RST) is there before the sending of them returns. An end that
+    /// has read them and is closed then refuses nothing.
+    pub(super) fn is_refused(&mut self, cx: &mut Context<'_>) -> bool {
+        // Nothing is sent by this; the system only tells the connection's state.
+        self.ended && matches!(Pin::new(&mut *self.io).poll_write(cx, &[]), Poll::Ready(Err(_)))
+    }
+
     /// Ends this side.
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.io).poll_shutdown(cx)

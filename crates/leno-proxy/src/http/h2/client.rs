@@ -205,7 +205,7 @@ fn of_failure(failure: &Failure) -> SendError {
         Failure::Malformed(_) => (Reason::UpstreamProtocol, FailureKind::ResetBeforeResponse),
         Failure::Reset(_) | Failure::Broken(_) => (Reason::UpstreamReset, FailureKind::ResetBeforeResponse),
     };
-    SendError { reason, kind: Some(kind), bytes_left: true, reused: false, detail: failure.to_string() }
+    SendError { reason, kind: Some(kind), bytes_left: true, unread: false, detail: failure.to_string() }
 }
 
 /// A peer that has said nothing for this time is asked whether it is still there, while a request is under way.

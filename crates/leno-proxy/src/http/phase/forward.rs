@@ -332,11 +332,11 @@ pub async fn to_app(
 fn is_safe(error: &SendError, head: &Head) -> bool {
     match error.kind {
         Some(FailureKind::ResetBeforeRequest | FailureKind::RefusedStream) => true,
-        // A connection that the application closed while it was idle, or because it ends, looks like this (RFC 9112, section
-        // 9.3.1). It may also have crashed over the request, so only what may be repeated is; on a fresh connection it is the
-        // client's proxy that decides.
+        // The application closed the connection while it was idle, or because it ends (RFC 9112, section 9.3.1). A server can
+        // close one side, read on, and then the other, so only what may be repeated is. Where it has read the request it is
+        // the client's proxy that decides: its tries are counted.
         Some(FailureKind::ResetBeforeResponse) => {
-            !error.bytes_left || error.reused && retry::is_idempotent(head.method.as_str())
+            !error.bytes_left || error.unread && retry::is_idempotent(head.method.as_str())
         }
         Some(FailureKind::Connect | FailureKind::ConnectTimeout | FailureKind::PerTryTimeout) | None => false,
     }
@@ -354,7 +354,7 @@ fn timed_out(reason: Reason, limit: Duration, addr: SocketAddr) -> SendError {
     // The whole time being over is no failure of the try: nothing follows it.
     let kind = (reason == Reason::PerTryTimeout).then_some(FailureKind::PerTryTimeout);
     let detail = format!("{addr} did not answer within {} ms", limit.as_millis());
-    SendError { reason, kind, bytes_left: true, reused: false, detail }
+    SendError { reason, kind, bytes_left: true, unread: false, detail }
 }
 
 async fn pause(wait: Duration, deadline: Option<Instant>) -> Result<(), Reply> {
