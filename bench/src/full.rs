@@ -9,6 +9,7 @@ mod mesh;
 mod pair;
 mod report;
 pub(crate) mod start;
+pub(crate) mod train;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,6 +32,9 @@ pub(crate) struct Options {
     /// Only loads whose name holds this.
     #[arg(long, default_value = "")]
     only: String,
+    /// Only these pairs, by the beginnings of their names, with commas between; all where none is named.
+    #[arg(long, value_delimiter = ',')]
+    pairs: Vec<String>,
     /// Folder of the released programs.
     #[arg(long, default_value = "target/release")]
     programs: PathBuf,
@@ -48,7 +52,11 @@ pub(crate) struct Options {
 /// Measures, prints, and fails where a goal is missed.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let mesh = Mesh::up(&options.programs)?;
-    let pairs = pair::start_all(&mesh, options)?;
+    let mut pairs = pair::start_all(&mesh, options)?;
+    if !options.pairs.is_empty() {
+        pairs.retain(|p| options.pairs.iter().any(|wanted| p.name.starts_with(wanted)));
+        anyhow::ensure!(!pairs.is_empty(), "--pairs: no pair's name begins like that");
+    }
     let mut report = Report::default();
     report.program(&options.programs.join("leno-proxy"))?;
     for pair in &pairs {

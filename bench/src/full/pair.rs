@@ -75,8 +75,7 @@ pub(crate) fn start_all(mesh: &Mesh, options: &Options) -> anyhow::Result<Vec<Pa
     let client = |program: &str| near.command(program);
     let server = |program: &str| far.command(program);
     let place = Place { folder: mesh.folder(), server: &far.ip, app: APP };
-    let message = mesh.folder().join("message");
-    std::fs::write(&message, [&[0, 0, 0, 0, 100][..], &[b'x'; 100]].concat())?;
+    let message = message(mesh)?;
     let peer = |name, kind, ports: [(u16, u16); 2], running: Vec<Running>| -> anyhow::Result<Pair> {
         let pem = peer::certificate(place.folder)?;
         let tls = Tls {
@@ -117,12 +116,20 @@ pub(crate) fn start_all(mesh: &Mesh, options: &Options) -> anyhow::Result<Vec<Pa
         peer(HAPROXY, Kind::L7, haproxy::PORTS, haproxy::start_pair(&place, &client, &server)?.into())?,
         peer(ENVOY_H1, Kind::L7, envoy::ports(Middle::Http1), envoy(Middle::Http1)?)?,
         peer(ENVOY_H2, Kind::L7, envoy::ports(Middle::Http2), envoy(Middle::Http2)?)?,
-        leno(mesh, message.clone())?,
+        leno(mesh)?,
     ])
 }
 
+/// A message of gRPC.
+fn message(mesh: &Mesh) -> anyhow::Result<PathBuf> {
+    let file = mesh.folder().join("message");
+    std::fs::write(&file, [&[0, 0, 0, 0, 100][..], &[b'x'; 100]].concat())?;
+    Ok(file)
+}
+
 /// The sidecars of `load` and `web`.
-fn leno(mesh: &Mesh, message: PathBuf) -> anyhow::Result<Pair> {
+pub(crate) fn leno(mesh: &Mesh) -> anyhow::Result<Pair> {
+    let message = message(mesh)?;
     let (near, far) = (mesh.pod("load")?, mesh.pod("web")?);
     let proxies: Vec<u32> = [near.sidecar, far.sidecar].into_iter().flatten().collect();
     anyhow::ensure!(proxies.len() == 2, "the pods have no sidecars");
