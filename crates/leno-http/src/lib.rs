@@ -9,5 +9,6 @@
 pub mod h1;
 pub mod h2;
 mod output;
+pub mod spare;
 
 pub use output::Output;

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use memchr::memchr;
 
 use super::limits;
+use crate::spare;
 
 /// Why a head is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,8 +101,7 @@ pub(super) struct Fields {
 /// Reads the fields of `head` from `at` to its empty line.
 pub(super) fn read(head: &Bytes, mut at: usize) -> Result<Fields, BadHead> {
     let mut fields = Fields {
-        // Room for what a proxy adds, so that the map does not grow on its way.
-        map: HeaderMap::with_capacity(ROOM),
+        map: spare::map(),
         length: None,
         chunked: false,
         hosts: 0,
@@ -238,5 +238,3 @@ fn length(value: &[u8]) -> Result<u64, BadHead> {
     }
     Ok(value.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
 }
-
-const ROOM: usize = 20;

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 
 use super::hpack::{Encoder, Field, Name};
 use super::limits;
+use crate::spare;
 
 /// What is wrong with a message. Its stream is ended, the connection goes on.
 pub(super) type Malformed = &'static str;
@@ -19,7 +20,6 @@ pub(super) struct Memo {
 }
 
 /// Collects the fields of one block.
-#[derive(Default)]
 pub(super) struct Fields {
     method: Option<HeaderValue>,
     scheme: Option<HeaderValue>,
@@ -35,6 +35,23 @@ pub(super) struct Fields {
 }
 
 impl Fields {
+    /// Nothing yet.
+    pub(super) fn new() -> Self {
+        Self {
+            method: None,
+            scheme: None,
+            authority: None,
+            path: None,
+            status: None,
+            map: spare::map(),
+            size: 0,
+            regular: false,
+            cookies: 0,
+            malformed: None,
+            length: None,
+        }
+    }
+
     /// Takes the next field.
     pub(super) fn push(&mut self, field: Option<Field>) {
         let Some(field) = field else {

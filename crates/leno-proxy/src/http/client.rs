@@ -2,6 +2,7 @@
 
 use leno_core::Reason;
 use leno_core::decide::retry::FailureKind;
+use leno_http::spare;
 
 use super::body::{Body, BodyError, Head};
 use crate::tls::DialError;
@@ -50,6 +51,12 @@ impl Dispatch {
     /// The body, for the connection that sends it.
     pub(super) const fn take_body(&mut self) -> Body {
         std::mem::replace(&mut self.body, Body::empty())
+    }
+}
+
+impl Drop for Dispatch {
+    fn drop(&mut self) {
+        spare::give_back(std::mem::take(&mut self.head.headers));
     }
 }
 

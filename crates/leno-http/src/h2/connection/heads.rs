@@ -62,7 +62,7 @@ impl Connection {
 
     /// A whole header block. It is read in any case: the tables of both ends must agree.
     fn block(&mut self, stream: u32, end: bool, block: &[u8]) -> Received {
-        let mut fields = Fields::default();
+        let mut fields = Fields::new();
         match self.decoder.decode(block, |field| fields.push(field)) {
             Ok(()) => {}
             Err(BadBlock::Field) => return Err(self.abort(Code::PROTOCOL_ERROR, "a field that HTTP does not allow")),

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use http_body::{Body as HttpBody, SizeHint};
 use leno_http::h1::write::{self, Says};
 use leno_http::h1::{self, BadHead, Decoder, Framing, RequestHead, Scan};
+use leno_http::spare;
 use leno_kit::Drain;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
@@ -226,6 +227,7 @@ impl Server {
             write::response(conn.wire.output(), asked.version, parts.status, &parts.headers, says, connection);
         }
         let mut out = Outgoing::new(framing, asked.trailers && parts.headers.contains_key(TRAILER));
+        spare::give_back(parts.headers);
         std::future::poll_fn(|cx| self.poll_answer(&mut body, &mut out, cx)).await
     }
 

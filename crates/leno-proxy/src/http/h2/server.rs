@@ -11,6 +11,7 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as HttpBody;
 use leno_http::h2::{Code, Role};
+use leno_http::spare;
 use leno_kit::Drain;
 use tokio::sync::oneshot;
 
@@ -147,6 +148,7 @@ async fn answer(mut outgoing: Outgoing, response: Response, bodiless: bool) {
         state.answered(stream);
         state.conn.respond(stream, parts.status, &parts.headers, end)
     });
+    spare::give_back(parts.headers);
     if end {
         return;
     }
