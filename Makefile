@@ -117,6 +117,12 @@ bench-micro: ## What the hot parts cost one by one, with their allocations: code
 	@scripts/need.sh build
 	cargo bench --profile quick --locked -p leno-http --bench codecs -p leno-core --bench decisions -p leno-proxy --bench telemetry -- $(MICRO)
 
+.PHONY: pgo
+pgo: build ## An experiment: leno-proxy compiled for speed and guided by a profile, in target/pgo/guided (as root, 12 minutes after the build)
+	@scripts/need.sh bench
+	@scripts/need.sh pgo
+	@scripts/pgo.sh
+
 .PHONY: bench-control
 bench-control: ## What a change costs the control plane and when it is everywhere; CONTROL=--quick for 5 minutes (after the build)
 	@scripts/need.sh bench-control

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what a step needs and says what. Usage: need.sh build|run|check|test|fuzz|bench|bench-control|cluster|images|dashboard
+# Installs what a step needs and says what. Usage: need.sh build|run|check|test|fuzz|bench|bench-control|pgo|cluster|images|dashboard
 #
 # On Debian and Ubuntu missing packages are installed with apt-get (as root, or through sudo where it asks nothing);
 # elsewhere, or without the right, they are named and the step stops.
 set -euo pipefail
-step=${1:?build, run, check, test, fuzz, bench, bench-control, cluster, images or dashboard}
+step=${1:?build, run, check, test, fuzz, bench, bench-control, pgo, cluster, images or dashboard}
 cache=${LENO_CACHE:-$HOME/.cache/leno}
 
 packages=()
@@ -130,6 +130,14 @@ bench)
   fi
   # System calls are counted by it; without it that column is empty.
   [ -e /sys/kernel/tracing/events ] || mount -t tracefs nodev /sys/kernel/tracing 2>/dev/null || true
+  ;;
+pgo)
+  profdata=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/llvm-profdata
+  if [ ! -x "$profdata" ]; then
+    command -v rustup >/dev/null || { echo "missing: $profdata (rustup component add llvm-tools)" >&2; exit 1; }
+    echo "installing with rustup: llvm-tools"
+    rustup component add llvm-tools
+  fi
   ;;
 check) cargo_tool cargo-deny cargo-deny "^0.20" ;;
 fuzz) cargo_tool cargo-fuzz cargo-fuzz "^0.13" ;;

@@ -34,7 +34,7 @@ const ROOM: usize = 24;
 /// A map with room for more is not kept.
 const LARGEST: usize = 96;
 /// Maps that a thread keeps.
-const KEPT: usize = 32;
+const KEPT: usize = 128;
 
 #[cfg(test)]
 mod tests {

@@ -103,18 +103,17 @@ pub async fn choose(from: &Outbound, exchange: &mut Exchange, request: &Head) ->
     if let Some(broken) = chosen.backend().filter(|b| b.invalid) {
         return Err(Reply::new(Reason::InvalidBackend, broken.backend.service.to_string()));
     }
-    match chosen.backend().map(|b| b.backend.clone()) {
-        Some(backend) => {
-            let dialled = from.port();
+    match chosen.backend() {
+        Some(WeightedBackend { backend, .. }) => {
             let key = chosen.rule.as_ref().map(|r| (Arc::clone(&r.table), r.index, r.backend.unwrap_or(0)));
             let cluster = match key.as_ref().and_then(|k| from.routes.cluster(k)) {
                 Some(cluster) => cluster,
                 None => {
                     let subset = backend.subset.as_deref();
                     // Once for a connection: on the heap, so that requests do not carry room for it.
-                    let cluster = Box::pin(cluster_of(from, &backend.service, subset, backend.port, dialled)).await?;
-                    from.routes.remember(key, &cluster);
-                    cluster
+                    let found = Box::pin(cluster_of(from, &backend.service, subset, backend.port, from.port())).await?;
+                    from.routes.remember(key, &found);
+                    found
                 }
             };
             chosen.cluster = Some(cluster);
