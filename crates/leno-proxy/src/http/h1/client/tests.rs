@@ -11,7 +11,8 @@ use crate::http::client::{Dispatch, SendError};
 /// A connection that has carried one request, and the endpoint's end of it.
 async fn used() -> (Http1, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
-    let client = tokio::net::TcpStream::connect(listener.local_addr().expect("its address")).await.expect("a connection");
+    let client =
+        tokio::net::TcpStream::connect(listener.local_addr().expect("its address")).await.expect("a connection");
     let (mut server, _) = listener.accept().expect("its other end");
     server.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("written");
     let mut http = Http1::new(Box::new(client));
