@@ -11,7 +11,10 @@ use anyhow::Context as _;
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    // As cargo says it now: checkouts that share a folder for what is built share this program too.
+    let package =
+        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    let root = package.parent().unwrap_or(Path::new("."));
     let found = match task.as_str() {
         "layers" => layers::run(root),
         "lines" => lines::run(root),
