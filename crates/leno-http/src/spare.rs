@@ -53,10 +53,9 @@ mod tests {
         give_back(first);
         let mut second = map();
         assert!(second.is_empty() && second.get(VIA).is_none() && second.get(HOST).is_none());
-        for name in [VIA, http::header::AGE, HOST] {
-            second.insert(name, HeaderValue::from_static("x"));
-        }
-        assert!([VIA, HOST].iter().any(|n| std::ptr::from_ref(&second[n]) == room), "the same memory");
+        second.insert(VIA, HeaderValue::from_static("c"));
+        second.insert(HOST, HeaderValue::from_static("shop"));
+        assert_eq!(std::ptr::from_ref(&second[HOST]), room, "the same memory");
     }
 
     #[test]
