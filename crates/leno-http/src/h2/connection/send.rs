@@ -12,6 +12,7 @@ use crate::h2::limits;
 use crate::h2::message;
 use crate::h2::stream::{After, Receives, Stream};
 use crate::h2::window::{Credit, Window};
+use crate::spare;
 
 impl Connection {
     /// Opens a stream with a request's head; `end`: it has no body. Only where [`Self::can_open`]. The stream's number.
@@ -163,6 +164,7 @@ impl Connection {
             After::End => frame::head(self.out.tail(), 0, Kind::DATA, flag::END_STREAM, id),
             After::Trailers(trailers) => {
                 self.head(id, true, |encoder, out| message::write_trailers(encoder, out, &trailers));
+                spare::give_back(*trailers);
             }
             after @ (After::Open | After::Sent) => {
                 stream.after = after;

@@ -5,6 +5,7 @@ use http::HeaderMap;
 use http_body::Body as HttpBody;
 use leno_http::h1::Framing;
 use leno_http::h1::write;
+use leno_http::spare;
 
 use super::wire::Wire;
 use crate::http::body::Body;
@@ -64,6 +65,7 @@ impl Outgoing {
                 if self.may_end() {
                     self.end(wire, trailers.as_ref());
                 }
+                trailers.into_iter().for_each(spare::give_back);
                 self.ended
             }
         }
