@@ -27,7 +27,7 @@ cp target/release/leno{,-control,-viz,-shop} "$work/guided/"
 rm -rf "$raw" && mkdir -p "$raw" && chmod 777 "$raw"
 "$work/counting/leno-proxy" --version >/dev/null
 chmod 666 "$raw"/*.profraw
-LENO_ENVOY=$cache/bin/envoy LENO_FORTIO=$cache/bin/fortio target/quick/leno-bench train --seconds 3 --programs "$work/counting"
+LENO_FORTIO=$cache/bin/fortio target/quick/leno-bench train --seconds 3 --programs "$work/counting"
 "$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/llvm-profdata" merge --sparse -o "$work/profile" "$raw"/*.profraw
 
 echo "pgo: building what has learned from them"

@@ -20,30 +20,37 @@ use load::LOADS;
 use mesh::Mesh;
 use report::Report;
 
-/// What is measured, and for how long.
+/// What any use of the loads needs.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Options {
-    /// Rounds; each runs every load against every pair.
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
+pub(crate) struct Tools {
     /// Seconds of one of the loads that goals are about; the others take 3 at most.
     #[arg(long, default_value_t = 4)]
     seconds: u64,
+    /// Folder of the released programs.
+    #[arg(long, default_value = "target/release")]
+    programs: PathBuf,
+    /// The program of fortio.
+    #[arg(long, env = "LENO_FORTIO")]
+    fortio: PathBuf,
+}
+
+/// What is measured, and how often.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    tools: Tools,
+    /// Rounds; each runs every load against every pair.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
     /// Only loads whose name holds this.
     #[arg(long, default_value = "")]
     only: String,
     /// Only these pairs, by the beginnings of their names, with commas between; all where none is named.
     #[arg(long, value_delimiter = ',')]
     pairs: Vec<String>,
-    /// Folder of the released programs.
-    #[arg(long, default_value = "target/release")]
-    programs: PathBuf,
     /// The program of Envoy.
     #[arg(long, env = "LENO_ENVOY")]
     envoy: PathBuf,
-    /// The program of fortio.
-    #[arg(long, env = "LENO_FORTIO")]
-    fortio: PathBuf,
     /// Where all figures go, as JSON.
     #[arg(long, default_value = "target/bench.json")]
     out: PathBuf,
@@ -51,14 +58,14 @@ pub(crate) struct Options {
 
 /// Measures, prints, and fails where a goal is missed.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let mesh = Mesh::up(&options.programs)?;
+    let mesh = Mesh::up(&options.tools.programs)?;
     let mut pairs = pair::start_all(&mesh, options)?;
     if !options.pairs.is_empty() {
         pairs.retain(|p| options.pairs.iter().any(|wanted| p.name.starts_with(wanted)));
         anyhow::ensure!(!pairs.is_empty(), "--pairs: no pair's name begins like that");
     }
     let mut report = Report::default();
-    report.program(&options.programs.join("leno-proxy"))?;
+    report.program(&options.tools.programs.join("leno-proxy"))?;
     for pair in &pairs {
         pair.wait_until_it_answers()?;
     }
@@ -71,7 +78,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         for load in &loads {
             for pair in pairs.iter().filter(|p| load.fits(p)) {
                 eprintln!("round {round} of {}: {}, {}", options.rounds, load.name, pair.name);
-                match load.run(pair, options) {
+                match load.run(pair, &options.tools) {
                     Ok(seen) => report.add(pair.name, load.name, seen),
                     // The others are measured all the same; a goal that needs the figure is missed.
                     Err(error) => report.fail(pair.name, load.name, &format!("{error:#}")),
@@ -81,7 +88,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     for load in loads.iter().filter(|l| l.counts_calls) {
         for pair in pairs.iter().filter(|p| load.fits(p)) {
-            match load.calls(pair, options) {
+            match load.calls(pair, &options.tools) {
                 Ok(calls) => report.calls(pair.name, load.name, calls),
                 Err(error) => report.fail(pair.name, load.name, &format!("system calls: {error:#}")),
             }

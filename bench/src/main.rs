@@ -51,7 +51,7 @@ enum Command {
     /// The whole benchmark, with the released programs, beside nginx, HAProxy and Envoy; as root.
     Full(full::Options),
     /// Every load once, through sidecars that count what they run (`make pgo`); as root.
-    Train(full::Options),
+    Train(full::Tools),
     /// New connections with mutual TLS, one after the other.
     Handshakes(full::handshakes::Options),
     /// Starts a command and says after how many milliseconds it takes connections.
@@ -100,7 +100,7 @@ fn main() -> ExitCode {
         Command::Quick { rounds, seconds, only } => quick::run(rounds, seconds, &only).map(done),
         Command::Instructions { requests } => instructions::run(requests).map(done),
         Command::Full(options) => full::run(&options).map(done),
-        Command::Train(options) => full::train::run(&options).map(done),
+        Command::Train(tools) => full::train::run(&tools).map(done),
         Command::Handshakes(options) => full::handshakes::run(&options).map(done),
         Command::Started { port, command } => full::start::run(port, &command).map(done),
         Command::Sidecar { authority, listen, to, side } => leno::run(&authority, listen, to, side).map(done),

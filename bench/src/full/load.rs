@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::Options;
+use super::Tools;
 use super::pair::{Kind, Pair};
 use crate::measure::{self, Cpu};
 use crate::net::Running;
@@ -59,10 +59,10 @@ impl Load {
     }
 
     /// Runs it once.
-    pub(crate) fn run(&self, pair: &Pair, options: &Options) -> anyhow::Result<Seen> {
-        let seconds = if self.main { options.seconds } else { options.seconds.min(SHORT) };
+    pub(crate) fn run(&self, pair: &Pair, tools: &Tools) -> anyhow::Result<Seen> {
+        let seconds = if self.main { tools.seconds } else { tools.seconds.min(SHORT) };
         let before = cpu(pair)?;
-        let got = self.drive(pair, options, seconds)?;
+        let got = self.drive(pair, tools, seconds)?;
         let after = cpu(pair)?;
         anyhow::ensure!(got.failed == 0.0, "{} requests failed", got.failed);
         anyhow::ensure!(got.requests > 0.0, "no request was answered");
@@ -76,16 +76,16 @@ impl Load {
     }
 
     /// System calls per request and proxy, counted while the load runs. NaN where perf may not.
-    pub(crate) fn calls(&self, pair: &Pair, options: &Options) -> anyhow::Result<f64> {
+    pub(crate) fn calls(&self, pair: &Pair, tools: &Tools) -> anyhow::Result<f64> {
         if pair.proxies.is_empty() {
             return Ok(f64::NAN);
         }
         let Some(counting) = Counting::start(pair)? else { return Ok(f64::NAN) };
-        let got = self.drive(pair, options, 2)?;
+        let got = self.drive(pair, tools, 2)?;
         Ok(counting.end()? / got.requests / pair.proxies.len() as f64)
     }
 
-    fn drive(&self, pair: &Pair, options: &Options, seconds: u64) -> anyhow::Result<Got> {
+    fn drive(&self, pair: &Pair, tools: &Tools, seconds: u64) -> anyhow::Result<Got> {
         let time = seconds.to_string();
         let http1 = |path: &str| format!("http://{}{path}", pair.http1);
         match self.what {
@@ -106,7 +106,7 @@ impl Load {
                 }
                 Got::of(measure::load(h2load.arg(format!("http://{}{path}", pair.http2)))?)
             }
-            What::Rate(rate) => fortio(pair, options, rate, seconds, &http1("/")),
+            What::Rate(rate) => fortio(pair, tools, rate, seconds, &http1("/")),
             What::Bulk(mib) => {
                 let url = http1(&format!("/bytes/{}", u64::from(mib) << 20));
                 Got::of(measure::bulk(&mut pair.client.command("curl"), mib, &url)?)
@@ -133,8 +133,8 @@ impl Got {
 }
 
 /// At a fixed rate, spread evenly over eight connections.
-fn fortio(pair: &Pair, options: &Options, rate: u32, seconds: u64, url: &str) -> anyhow::Result<Got> {
-    let program = options.fortio.display().to_string();
+fn fortio(pair: &Pair, tools: &Tools, rate: u32, seconds: u64, url: &str) -> anyhow::Result<Got> {
+    let program = tools.fortio.display().to_string();
     let output = pair
         .client
         .command(&program)

@@ -20,7 +20,7 @@ pub(crate) fn measure(mesh: &Mesh, options: &Options, report: &mut Report) -> an
     let haproxy = write(folder, "start.cfg", "defaults\n mode http\nfrontend f\n bind 127.0.0.1:18901\n")?;
     let envoy = write(folder, "start.yaml", ENVOY)?;
     let config = [folder.join(haproxy), folder.join(envoy)].map(|p| p.display().to_string());
-    let program = options.programs.join("leno-proxy").canonicalize()?.display().to_string();
+    let program = options.tools.programs.join("leno-proxy").canonicalize()?.display().to_string();
     let envoy = options.envoy.display().to_string();
     let cases: [(&str, Vec<&str>); 3] = [
         (HAPROXY, vec!["18901", "haproxy", "-q", "-db", "-f", &config[0]]),

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use super::load::LOADS;
 use super::mesh::Mesh;
-use super::{Options, pair};
+use super::{Tools, pair};
 
 /// Runs the loads, and ends the sidecars as a kubelet does.
-pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let mesh = Mesh::up(&options.programs)?;
+pub(crate) fn run(tools: &Tools) -> anyhow::Result<()> {
+    let mesh = Mesh::up(&tools.programs)?;
     let pair = pair::leno(&mesh)?;
     pair.wait_until_it_answers()?;
     for load in LOADS {
         eprintln!("{}", load.name);
-        load.run(&pair, options)?;
+        load.run(&pair, tools)?;
     }
     for proxy in &pair.proxies {
         let asked = Command::new("kill").arg(proxy.to_string()).status()?;
