@@ -1,7 +1,6 @@
 # Leno: `make demo` shows it, `make test` proves it. Everything here is also what CI runs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-PROGRAMS := -p leno-cli -p leno-control -p leno-proxy -p leno-viz -p leno-shop
 FUZZ_SECONDS ?= 60
 # More for `make bench`, such as --rounds 1 --only "32 connections".
 BENCH ?=
@@ -19,7 +18,7 @@ tools: ## Install what the tests need (says what)
 .PHONY: build
 build: dashboard ## The release programs, in target/release
 	@scripts/need.sh build
-	cargo build --release --locked $(PROGRAMS)
+	@scripts/release.sh
 
 .PHONY: dashboard
 dashboard: ## The dashboard's files, in dashboard/dist, from where leno-viz takes them
@@ -29,7 +28,7 @@ dashboard: ## The dashboard's files, in dashboard/dist, from where leno-viz take
 .PHONY: demo
 demo: dashboard ## The sample shop with sidecars, STRICT mTLS, a canary in motion, and a live table
 	@scripts/need.sh run
-	cargo build --release --locked $(PROGRAMS)
+	@scripts/release.sh
 	@PATH="$(CURDIR)/target/release:$$PATH" target/release/leno demo
 
 .PHONY: check
@@ -118,7 +117,7 @@ bench-micro: ## What the hot parts cost one by one, with their allocations: code
 	cargo bench --profile quick --locked -p leno-http --bench codecs -p leno-core --bench decisions -p leno-proxy --bench telemetry -- $(MICRO)
 
 .PHONY: pgo
-pgo: build ## An experiment: leno-proxy compiled for speed and guided by a profile, in target/pgo/guided (as root, 12 minutes after the build)
+pgo: build ## Make the profile anew that the released leno-proxy is compiled by (as root, 8 minutes after the build)
 	@scripts/need.sh bench
 	@scripts/need.sh pgo
 	@scripts/pgo.sh
@@ -135,7 +134,7 @@ memory: build ## Print what a sidecar holds in memory, with 10 and with 2,000 se
 
 .PHONY: viz-memory
 viz-memory: ## Fill the live window with 1,000 workloads and 5,000 edges and print what leno-viz holds
-	cargo run --release --locked -p leno-viz --example memory
+	cargo run --profile quick --locked -p leno-viz --example memory
 
 .PHONY: viz-cost
 viz-cost: build ## Print what leno-viz and tap cost a sidecar at 1,000 requests a second

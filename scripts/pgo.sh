@@ -1,38 +1,40 @@
 #!/usr/bin/env bash
-# Builds leno-proxy for speed and guided by a profile, into target/pgo/guided: what it would cost if its program might be
-# larger (docs/performance.md). Sidecars that count what they run get every load of `make bench` once; the compiler learns
-# from what they counted. As root, after `make build`; some 12 minutes.
+# Makes the profile that release builds are guided by anew: crates/leno-proxy/release.profdata. Sidecars that count what they run get
+# every load of `make bench`, and some as applications make them. As root, after `make build`; some 8 minutes.
+#
+# To be done when a dependency of leno-proxy, the compiler or the profile in Cargo.toml changed (scripts/release.sh says so), or what is on
+# the path of a request. Functions that changed are not guided until then.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$PWD/target/pgo
-raw=$work/raw
-cache=${LENO_CACHE:-$HOME/.cache/leno}
-
-# All packages of the release, though one program of them: which features a crate has depends on who else uses it, and the
-# names by which functions are found in the profile depend on the features. So does what is said of a package here.
-proxy() { # proxy FLAGS: leno-proxy with these flags of rustc
-  RUSTFLAGS="$1" CARGO_TARGET_DIR=$work cargo build --release --locked --bin leno-proxy \
-    -p leno-cli -p leno-control -p leno-proxy -p leno-viz -p leno-shop \
-    --config profile.release.package.leno-proxy.opt-level=3 --config 'profile.release.package.leno-proxy.strip="symbols"'
-}
+profile=$PWD/crates/leno-proxy/release.profdata
+profdata=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/llvm-profdata
+# Functions of which no part ran more often than this say nothing of a request. Without them the file is a sixth.
+often=1000
 
 echo "pgo: building sidecars that count"
-proxy "-Cprofile-generate=$raw"
+LENO_PGO=count LENO_PGO_RAW=$work/raw CARGO_TARGET_DIR=$work scripts/release.sh --bin leno-proxy
 cargo build --profile quick --locked -p leno-bench
-mkdir -p "$work/counting" "$work/guided"
+mkdir -p "$work/counting"
 cp target/release/leno{,-control,-viz,-shop} "$work/release/leno-proxy" "$work/counting/"
-cp target/release/leno{,-control,-viz,-shop} "$work/guided/"
 
 # What the compilers' own helpers have counted goes. The file is made by root; the sidecars, which are not, add to it.
-rm -rf "$raw" && mkdir -p "$raw" && chmod 777 "$raw"
+rm -rf "$work/raw" && mkdir -p "$work/raw" && chmod 777 "$work/raw"
 "$work/counting/leno-proxy" --version >/dev/null
-chmod 666 "$raw"/*.profraw
-LENO_FORTIO=$cache/bin/fortio target/quick/leno-bench train --seconds 3 --programs "$work/counting"
-"$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/llvm-profdata" merge --sparse -o "$work/profile" "$raw"/*.profraw
+chmod 666 "$work/raw"/*.profraw
+LENO_FORTIO=${LENO_CACHE:-$HOME/.cache/leno}/bin/fortio target/quick/leno-bench train --seconds 3 --programs "$work/counting"
 
-echo "pgo: building what has learned from them"
-# Code that the loads do not reach is made small, and inlined a little less than the compiler does where all is (50).
-proxy "-Cprofile-use=$work/profile -Cllvm-args=-pgso-lwss-only=false -Cllvm-args=-inline-threshold=40"
-cp "$work/release/leno-proxy" "$work/guided/"
-echo "pgo: $work/guided/leno-proxy has $(stat -c %s "$work/guided/leno-proxy") bytes, target/release/leno-proxy $(stat -c %s target/release/leno-proxy)"
-echo "pgo: compare them by make bench BENCH='--programs target/pgo/guided --pairs HAProxy,Leno'"
+"$profdata" merge --sparse --text -o "$work/all.txt" "$work/raw"/*.profraw
+# A record: name, hash, the number of its counters, the counters; before the first one, what kind of profile it is.
+awk -v RS= -v ORS='\n\n' -v often="$often" '
+  NR == 1 { head = substr($0, 1, index($0, ":ir\n") + 3); printf "%s", head; $0 = substr($0, length(head) + 1) }
+  {
+    split($0, line, "\n")
+    for (at = 1; line[at] != "# Num Counters:"; at++);
+    most = 0
+    for (i = at + 3; i < at + 3 + line[at + 1]; i++) if (line[i] + 0 > most) most = line[i] + 0
+    if (most > often) print
+  }' "$work/all.txt" >"$work/hot.txt"
+"$profdata" merge --sparse -o "$profile" "$work/hot.txt"
+scripts/release.sh key >"$profile.key"
+echo "pgo: $profile has $(stat -c %s "$profile") bytes; make build uses it"

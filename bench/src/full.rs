@@ -58,7 +58,7 @@ pub(crate) struct Options {
 
 /// Measures, prints, and fails where a goal is missed.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let mesh = Mesh::up(&options.tools.programs)?;
+    let mesh = Mesh::up(&options.tools.programs, "")?;
     let mut pairs = pair::start_all(&mesh, options)?;
     if !options.pairs.is_empty() {
         pairs.retain(|p| options.pairs.iter().any(|wanted| p.name.starts_with(wanted)));

@@ -26,13 +26,14 @@ pub(crate) struct Pod {
 }
 
 impl Mesh {
-    pub(crate) fn up(programs: &Path) -> anyhow::Result<Self> {
+    /// `more`: further objects, as YAML documents.
+    pub(crate) fn up(programs: &Path, more: &str) -> anyhow::Result<Self> {
         let leno = programs.join("leno");
         anyhow::ensure!(leno.exists(), "{} is not built: run `make build` first", leno.display());
         let mut mesh = Self { folder: tempfile::tempdir()?, leno, status: Value::Null };
         let me = std::env::current_exe()?.display().to_string();
         let file = mesh.folder.path().join("mesh.yaml");
-        std::fs::write(&file, objects(&me))?;
+        std::fs::write(&file, objects(&me) + more)?;
         let output = mesh.leno(&["local", "up", &file.display().to_string()]).output()?;
         let said = || String::from_utf8_lossy(&output.stderr).into_owned();
         anyhow::ensure!(output.status.success(), "leno local up (root is needed): {}", said());
@@ -123,28 +124,6 @@ fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
 fn objects(me: &str) -> String {
     let idle = r#"["sleep", "100000"]"#;
     let echo = format!(r#"[{me:?}, "echo", "0.0.0.0:{APP}"]"#);
-    let deployment = |namespace: &str, name: &str, command: &str| {
-        format!(
-            "---
-apiVersion: v1
-kind: ServiceAccount
-metadata: {{name: {name}, namespace: {namespace}}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: {name}, namespace: {namespace}}}
-spec:
-  replicas: 1
-  selector: {{matchLabels: {{app: {name}}}}}
-  template:
-    metadata: {{labels: {{app: {name}, version: v1}}}}
-    spec:
-      serviceAccountName: {name}
-      terminationGracePeriodSeconds: 1
-      containers: [{{name: app, image: bench, command: {command}}}]
-"
-        )
-    };
     [
         "apiVersion: v1
 kind: Namespace
@@ -186,6 +165,30 @@ spec:
         deployment("peers", "peer-server", &echo),
     ]
     .concat()
+}
+
+/// A workload of one pod, with an identity of its own; `command` as a YAML list.
+pub(crate) fn deployment(namespace: &str, name: &str, command: &str) -> String {
+    format!(
+        "---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: {name}, namespace: {namespace}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  replicas: 1
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}, version: v1}}}}
+    spec:
+      serviceAccountName: {name}
+      terminationGracePeriodSeconds: 1
+      containers: [{{name: app, image: bench, command: {command}}}]
+"
+    )
 }
 
 /// The application's port, in every pod that has one.

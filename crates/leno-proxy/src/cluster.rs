@@ -29,7 +29,7 @@ use crate::http::upstream::Answer;
 use crate::telemetry::ServiceRef;
 use crate::tls::Dialer;
 
-pub use admission::{Admission, Admitted, Permit};
+pub use admission::{Admission, Admitted, Limits, Permit};
 pub use endpoint::{Endpoint, Wire};
 pub use registry::Clusters;
 pub use set::EndpointSet;
@@ -93,13 +93,24 @@ impl Cluster {
         self.set.load()
     }
 
-    /// An endpoint for the next try, other than those in `tried` where there is another. `hash` is what a consistent hash
-    /// is taken of.
+    /// The same, to keep.
+    #[must_use]
+    pub fn current(&self) -> Arc<EndpointSet> {
+        Arc::clone(&self.set())
+    }
+
+    /// An endpoint for the next try out of `set`, other than those in `tried` where there is another. `hash` is what a consistent
+    /// hash is taken of.
     ///
     /// # Errors
     /// Where the service has no such port or subset, or no endpoint takes requests.
-    pub fn pick(&self, tried: &[SocketAddr], hash: Option<u64>, now: Instant) -> Result<Arc<Endpoint>, Reason> {
-        let set = self.set();
+    pub fn pick(
+        &self,
+        set: &EndpointSet,
+        tried: &[SocketAddr],
+        hash: Option<u64>,
+        now: Instant,
+    ) -> Result<Arc<Endpoint>, Reason> {
         if !set.exists {
             return Err(Reason::ClusterNotFound);
         }
@@ -167,9 +178,9 @@ impl Cluster {
         endpoint: &Arc<Endpoint>,
         request: &mut Dispatch,
         wire: Wire,
+        limits: &Limits,
     ) -> Result<Answer, SendError> {
-        let limits = self.set().limits.clone();
-        endpoint.send(&self.dialer, request, wire, &limits).await
+        endpoint.send(&self.dialer, request, wire, limits).await
     }
 
     /// Makes connections to endpoints.

@@ -72,14 +72,16 @@ struct Learned {
     hinted: HashSet<SocketAddr>,
 }
 
-/// This pod as records name it.
+/// This pod, as a record's source or destination.
 #[derive(Debug)]
-struct Me {
+pub struct Me {
     workload: Arc<Workload>,
-    plain: PeerInfo,
-    proven: PeerInfo,
-    /// What peers are told of it (`x-leno-peer`).
-    header: http::HeaderValue,
+    /// Over plaintext.
+    pub plain: PeerInfo,
+    /// With its identity, over mutual TLS.
+    pub proven: PeerInfo,
+    /// What its peers' sidecars are told of it (`x-leno-peer`).
+    pub header: http::HeaderValue,
 }
 
 impl DataPath {
@@ -104,17 +106,17 @@ impl DataPath {
         self.app.settings.instance_ips.contains(&ip)
     }
 
-    /// This pod as a record's source or destination; with its identity where the connection is mutual TLS.
+    /// This pod as of now.
     #[must_use]
-    pub fn me(&self, mutual: bool) -> PeerInfo {
-        let me = self.current();
-        if mutual { me.proven.clone() } else { me.plain.clone() }
-    }
-
-    /// What this pod tells its peers' sidecars about itself.
-    #[must_use]
-    pub fn me_header(&self) -> http::HeaderValue {
-        self.current().header.clone()
+    pub fn me(&self) -> Arc<Me> {
+        let own = self.app.discovery.own();
+        if let Some(me) = self.me.load().as_ref().filter(|me| Arc::ptr_eq(&me.workload, &own.workload)) {
+            return Arc::clone(me);
+        }
+        let id = Arc::new(own.workload.identity.clone().unwrap_or_else(|| self.app.settings.identity()));
+        let me = Arc::new(Me::new(Arc::clone(&own.workload), id));
+        self.me.store(Some(Arc::clone(&me)));
+        me
     }
 
     /// Whether servers at `dialled` were seen to speak first: then nobody waits for the client any more.
@@ -133,17 +135,6 @@ impl DataPath {
     pub fn hint_once(&self, dialled: SocketAddr) -> bool {
         remember(&mut lock(&self.learned).hinted, dialled)
     }
-
-    fn current(&self) -> Arc<Me> {
-        let own = self.app.discovery.own();
-        if let Some(me) = self.me.load().as_ref().filter(|me| Arc::ptr_eq(&me.workload, &own.workload)) {
-            return Arc::clone(me);
-        }
-        let id = Arc::new(own.workload.identity.clone().unwrap_or_else(|| self.app.settings.identity()));
-        let me = Arc::new(Me::new(Arc::clone(&own.workload), id));
-        self.me.store(Some(Arc::clone(&me)));
-        me
-    }
 }
 
 impl Me {
@@ -155,6 +146,12 @@ impl Me {
             workload,
             header,
         }
+    }
+
+    /// As a record has it.
+    #[must_use]
+    pub fn info(&self, mutual: bool) -> PeerInfo {
+        if mutual { self.proven.clone() } else { self.plain.clone() }
     }
 }
 

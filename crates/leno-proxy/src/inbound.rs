@@ -400,7 +400,7 @@ fn silence(path: &DataPath, dialled: SocketAddr) -> Duration {
 /// Closes a connection that is not admitted, and says why where an operator looks.
 fn refuse(path: &DataPath, downstream: &Downstream, reason: Reason, detail: &str) {
     let mut labels = TcpLabels::new(Direction::Inbound);
-    labels.destination = path.me(false);
+    labels.destination = path.me().info(false);
     labels.downstream_local = Some(downstream.dialled);
     labels.downstream_remote = Some(downstream.client);
     let own = path.app.discovery.own();

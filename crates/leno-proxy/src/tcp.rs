@@ -85,7 +85,7 @@ pub async fn open(from: &Outbound, sni: Option<&str>) -> Result<Opened, Failed> 
         let started = Instant::now();
         let endpoint = match &pinned {
             Some(endpoint) => Arc::clone(endpoint),
-            None => cluster.pick(&tried, None, started).map_err(|r| fail(r, String::new()))?,
+            None => cluster.pick(&cluster.set(), &tried, None, started).map_err(|r| fail(r, String::new()))?,
         };
         match endpoint.connect(cluster.dialer(), limit).await {
             Ok(io) => {
@@ -110,7 +110,7 @@ pub async fn carry(from: &Outbound, mut client: Prefixed<TcpStream>, mut opened:
     let mut labels = labels(from, sni);
     let mutual = opened.endpoint.is_mutual();
     labels.mtls = mutual;
-    labels.source = from.path.me(mutual);
+    labels.source = from.path.me().info(mutual);
     labels.destination = opened.endpoint.peer.clone();
     labels.upstream_addr = Some(opened.endpoint.addr);
     labels.upstream_cluster = Arc::clone(&opened.cluster.name);
@@ -130,7 +130,7 @@ pub async fn inbound(from: &Inbound, client: &mut (impl Io + ?Sized), connected:
     let mutual = from.peer_id.is_some();
     labels.mtls = mutual;
     labels.source = from.source(None);
-    labels.destination = from.path.me(mutual);
+    labels.destination = from.path.me().info(mutual);
     labels.service.clone_from(&from.service);
     labels.upstream_addr = Some(from.downstream().dialled);
     labels.upstream_cluster = Arc::clone(&from.cluster.name);
@@ -158,7 +158,7 @@ pub async fn inbound(from: &Inbound, client: &mut (impl Io + ?Sized), connected:
 /// Counts and logs a connection that is refused before anything is known of its endpoint.
 pub fn refuse_outbound(path: &DataPath, client: SocketAddr, dialled: SocketAddr, reason: Reason) {
     let mut labels = TcpLabels::new(Direction::Outbound);
-    labels.source = path.me(false);
+    labels.source = path.me().info(false);
     labels.downstream_local = Some(dialled);
     labels.downstream_remote = Some(client);
     labels.upstream_cluster = "BlackHoleCluster".into();
@@ -202,7 +202,7 @@ async fn destination(from: &Outbound, sni: Option<&str>) -> Result<(Arc<Cluster>
 
 fn labels(from: &Outbound, sni: Option<&str>) -> TcpLabels {
     let mut labels = TcpLabels::new(Direction::Outbound);
-    labels.source = from.path.me(false);
+    labels.source = from.path.me().info(false);
     labels.service = from.handle().map(|h| from.service_ref(h));
     labels.downstream_local = Some(from.downstream().dialled);
     labels.downstream_remote = Some(from.downstream().client);

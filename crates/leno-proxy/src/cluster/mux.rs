@@ -68,22 +68,32 @@ impl Mux {
         F: Fn() -> O,
         O: Future<Output = Result<Opened, SendError>> + Send + 'static,
     {
+        // Nearly always there is a place. Nothing is made ready for waiting then, and the future is small.
+        match self.shared.free(per_connection) {
+            Free::Ticket(ticket) => Ok(Some(ticket)),
+            Free::Refused => Ok(None),
+            Free::Nothing => Box::pin(self.wait(open, per_connection)).await,
+        }
+    }
+
+    async fn wait<F, O>(&self, open: F, per_connection: u32) -> Result<Option<Ticket>, SendError>
+    where
+        F: Fn() -> O,
+        O: Future<Output = Result<Opened, SendError>> + Send + 'static,
+    {
         let mut failures = None;
-        // Counted before the first look, so that whoever frees a place after it knows that somebody waits.
+        // Counted before it looks, so that whoever frees a place after that knows that somebody waits.
         self.shared.waiting.fetch_add(1, Ordering::SeqCst);
         let _waiting = Waiting(&self.shared);
         loop {
             let changed = self.shared.changed.notified();
+            match self.shared.free(per_connection) {
+                Free::Ticket(ticket) => return Ok(Some(ticket)),
+                Free::Refused => return Ok(None),
+                Free::Nothing => {}
+            }
             {
                 let mut state = lock(&self.shared.state);
-                if state.refused {
-                    return Ok(None);
-                }
-                if let Some(connection) = state.with_room(per_connection) {
-                    connection.active.fetch_add(1, Ordering::Relaxed);
-                    connection.carried.fetch_add(1, Ordering::Relaxed);
-                    return Ok(Some(Ticket { connection, shared: Arc::clone(&self.shared) }));
-                }
                 if failures.is_some_and(|seen| seen != state.failures)
                     && let Some(error) = state.last_failure.clone()
                 {
@@ -152,19 +162,44 @@ impl Mux {
     }
 }
 
+/// What a look for a place finds.
+enum Free {
+    Ticket(Ticket),
+    /// The peer does not speak HTTP/2.
+    Refused,
+    Nothing,
+}
+
+impl Shared {
+    fn free(self: &Arc<Self>, per_connection: u32) -> Free {
+        let mut state = lock(&self.state);
+        if state.refused {
+            return Free::Refused;
+        }
+        let Some(connection) = state.with_room(per_connection) else { return Free::Nothing };
+        connection.active.fetch_add(1, Ordering::Relaxed);
+        connection.carried.fetch_add(1, Ordering::Relaxed);
+        Free::Ticket(Ticket { connection, shared: Arc::clone(self) })
+    }
+}
+
 impl State {
     /// The connection with the most requests that has room for one more: few connections stay busy and the others can
     /// go.
     fn with_room(&mut self, per_connection: u32) -> Option<Arc<Connection>> {
-        self.connections.retain(|c| !c.sender.is_closed());
-        // One that has carried its share takes no more; it goes when its last request has gone.
-        self.connections
-            .retain(|c| c.carried.load(Ordering::Relaxed) < per_connection || c.active.load(Ordering::Relaxed) > 0);
-        self.connections
-            .iter()
-            .filter(|c| c.has_room() && c.carried.load(Ordering::Relaxed) < per_connection)
-            .max_by_key(|c| c.active.load(Ordering::Relaxed))
-            .map(Arc::clone)
+        let mut best: Option<(usize, Arc<Connection>)> = None;
+        self.connections.retain(|c| {
+            let Some(streams) = c.sender.streams() else { return false };
+            let active = c.active.load(Ordering::Relaxed);
+            // One that has carried its share takes no more; it goes when its last request has gone.
+            let spent = c.carried.load(Ordering::Relaxed) >= per_connection;
+            let most = best.as_ref().is_none_or(|(most, _)| active >= *most);
+            if !spent && most && active < streams.min(STREAMS) {
+                best = Some((active, Arc::clone(c)));
+            }
+            !spent || active > 0
+        });
+        best.map(|(_, connection)| connection)
     }
 
     fn add(&mut self, sender: Http2, local: Option<SocketAddr>) {
@@ -175,12 +210,6 @@ impl State {
             carried: AtomicU32::new(0),
             idle_since: Mutex::new(Instant::now()),
         }));
-    }
-}
-
-impl Connection {
-    fn has_room(&self) -> bool {
-        self.active.load(Ordering::Relaxed) < self.sender.max_streams().min(STREAMS)
     }
 }
 

@@ -20,7 +20,7 @@ use super::replay;
 use crate::cluster::Permit;
 use crate::cluster::endpoint::Busy;
 use crate::tcp::splice::Meter;
-use crate::telemetry::{Headers, ReqProtocol, RequestRecord, Telemetry};
+use crate::telemetry::{Headers, ReqProtocol, RequestRecord, Telemetry, time};
 
 /// One request from its head to the end of its answer.
 #[derive(Debug)]
@@ -31,10 +31,11 @@ pub struct Exchange {
     pub deadline: Option<Instant>,
     telemetry: Telemetry,
     started: Instant,
+    now: Instant,
     request: Option<replay::Meter>,
     response_bytes: u64,
     tunnel: Option<Arc<Passed>>,
-    finished: bool,
+    ended: Option<Instant>,
     quiet: bool,
     permit: Option<Permit>,
     busy: Option<Busy>,
@@ -47,15 +48,17 @@ impl Exchange {
     /// Begins when a request's head has arrived.
     #[must_use]
     pub fn begin(direction: Direction, telemetry: Telemetry, active: Active) -> Box<Self> {
+        let now = Instant::now();
         Box::new(Self {
-            record: RequestRecord::new(direction),
+            record: RequestRecord::begun(direction, time::wall(now.into_std())),
             deadline: None,
             telemetry,
-            started: Instant::now(),
+            started: now,
+            now,
             request: None,
             response_bytes: 0,
             tunnel: None,
-            finished: false,
+            ended: None,
             quiet: false,
             permit: None,
             busy: None,
@@ -73,6 +76,17 @@ impl Exchange {
     #[must_use]
     pub const fn started(&self) -> Instant {
         self.started
+    }
+
+    /// The time when it last went on: a clock is not asked anew in each phase, as few of them wait.
+    #[must_use]
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// It has waited.
+    pub fn touch(&mut self) {
+        self.now = Instant::now();
     }
 
     /// Where the bytes of its body are counted.
@@ -121,25 +135,23 @@ impl Exchange {
         Arc::clone(self.tunnel.get_or_insert_default())
     }
 
-    /// Reports the outcome, the first time it is called.
+    /// Notes the outcome, the first time it is called. It is reported when the exchange is dropped, which is after the answer's last
+    /// bytes were written: who waits for them does not wait for that.
     pub fn finish(&mut self, reason: Reason) {
-        if self.finished {
+        if self.ended.is_some() {
             return;
         }
-        self.finished = true;
         let (received, messages) = self.request.take().map_or((0, 0), |m| (m.bytes(), m.messages()));
         self.record.request_messages = messages;
         let tunnel = self.tunnel.as_ref().map_or((0, 0), |passed| passed.both());
         self.record.request_bytes = received + tunnel.0;
         self.record.response_bytes = self.response_bytes + tunnel.1;
         let now = Instant::now();
+        self.ended = Some(now);
         self.record.duration = now.saturating_duration_since(self.started);
         // What went wrong before the answer stays the reason when the answer itself arrives whole.
         if self.record.reason == Reason::Answered || reason != Reason::Answered {
             self.record.reason = reason;
-        }
-        if !self.quiet {
-            self.telemetry.request(&self.record, now.into_std());
         }
     }
 
@@ -165,7 +177,7 @@ impl Exchange {
         }
         if body.is_end_stream() {
             self.finish(Reason::Answered);
-            return Response::from_parts(parts, body);
+            return Response::from_parts(parts, Body::observed(self));
         }
         let messages = self.is_grpc().then(Messages::default);
         self.answer = Some(Answering { body, timer: None, messages });
@@ -229,6 +241,11 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         // Whoever holds it was dropped: the client has gone.
         self.finish(Reason::ClientGone);
+        if !self.quiet
+            && let Some(ended) = self.ended
+        {
+            self.telemetry.request(&self.record, ended.into_std());
+        }
     }
 }
 

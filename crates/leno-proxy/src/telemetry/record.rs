@@ -134,10 +134,16 @@ impl RequestRecord {
     /// A record with everything unknown, to be filled in.
     #[must_use]
     pub fn new(direction: Direction) -> Self {
+        Self::begun(direction, SystemTime::now())
+    }
+
+    /// The same of a request that began at `start`.
+    #[must_use]
+    pub fn begun(direction: Direction, start: SystemTime) -> Self {
         let none: Arc<str> = Arc::default();
         Self {
             direction,
-            start: SystemTime::now(),
+            start,
             duration: Duration::ZERO,
             upstream_time: None,
             protocol: ReqProtocol::Http,

@@ -1,7 +1,24 @@
 //! Times as text: UTC to the millisecond, the form of `%START_TIME%` in the access log.
 
+use std::cell::Cell;
 use std::fmt::{self, Write as _};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+thread_local! {
+    static SEEN: Cell<Option<(Instant, SystemTime)>> = const { Cell::new(None) };
+}
+
+/// The time of day at `now`, which has just been. Both clocks are asked together once a second, so what sets the machine's clock
+/// shows that much later.
+pub(crate) fn wall(now: Instant) -> SystemTime {
+    let seen = SEEN.get().filter(|(at, _)| now.saturating_duration_since(*at) < Duration::from_secs(1));
+    let (at, wall) = seen.unwrap_or_else(|| {
+        let fresh = (now, SystemTime::now());
+        SEEN.set(Some(fresh));
+        fresh
+    });
+    wall + now.saturating_duration_since(at)
+}
 
 /// Shows a time as `2018-11-23T04:51:00.281Z`.
 pub(crate) struct Utc(pub(crate) SystemTime);
@@ -75,3 +92,19 @@ const fn civil(days: u64) -> (u64, u64, u64) {
 }
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_day_goes_on_with_the_other_clock() {
+        let first = Instant::now();
+        let day = wall(first);
+        assert!(SystemTime::now().duration_since(day).is_ok_and(|late| late < Duration::from_secs(1)), "{day:?}");
+        assert_eq!(wall(first + Duration::from_millis(5)), day + Duration::from_millis(5));
+        // Asked anew: what is said of a time that has not come is the time of day as it is.
+        let later = wall(first + Duration::from_secs(2));
+        assert!(later < day + Duration::from_secs(1), "{later:?}");
+    }
+}

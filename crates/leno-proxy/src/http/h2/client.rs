@@ -38,17 +38,18 @@ pub fn connect(io: Box<dyn Io>) -> Http2 {
 }
 
 impl Http2 {
-    /// Streams that the peer allows at once.
+    /// Streams that the peer allows at once; `None` where no request can be sent any more.
     #[must_use]
-    pub fn max_streams(&self) -> usize {
-        self.0.0.lock().conn.max_streams()
+    pub fn streams(&self) -> Option<usize> {
+        let state = self.0.0.lock();
+        let closed = state.over.is_some() || state.conn.is_closing();
+        (!closed).then(|| state.conn.max_streams())
     }
 
     /// Whether no request can be sent on it any more (closed, or GOAWAY).
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        let state = self.0.0.lock();
-        state.over.is_some() || state.conn.is_closing()
+        self.streams().is_none()
     }
 
     /// Sends one request. Dropped before the answer has come, or with the answer's body before its end, the stream is reset.

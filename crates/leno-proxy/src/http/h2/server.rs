@@ -37,6 +37,7 @@ where
     let mut driver = Driver::new(io, Arc::clone(&core));
     let mut exchanges = FuturesUnordered::new();
     let mut asked = Vec::new();
+    let mut ended = Vec::new();
     let mut told = false;
     let mut closed = None;
     let leave = async {
@@ -62,8 +63,12 @@ where
             told = true;
             core.lock().conn.leave();
         }
-        while let Poll::Ready(Some(())) = exchanges.poll_next_unpin(cx) {}
+        while let Poll::Ready(Some(rest)) = exchanges.poll_next_unpin(cx) {
+            ended.push(rest);
+        }
         let written = driver.poll_write(cx);
+        // With them their records are made, which nobody should have to wait for.
+        ended.clear();
         match (&closed, written) {
             // What is to be said of its mistake has been said, as far as the socket took it at once.
             (Some(_), _) | (None, Poll::Ready(Err(_))) => Poll::Ready(()),
@@ -79,14 +84,14 @@ where
     let _ = tokio::time::timeout(LINGER, std::future::poll_fn(|cx| driver.poll_shutdown(cx))).await;
 }
 
-/// From a request's head to the end of its answer.
+/// From a request's head to the end of its answer; gives what is left of that.
 fn exchange<F, R>(
     core: &Arc<Core>,
     stream: u32,
     head: http::Request<()>,
     end: bool,
     handle: &F,
-) -> impl Future<Output = ()> + use<F, R>
+) -> impl Future<Output = Option<Outgoing>> + use<F, R>
 where
     F: Fn(Request) -> R,
     R: Future<Output = Response>,
@@ -105,15 +110,16 @@ where
     let mut answering = Box::pin(handle(request));
     let outgoing = Outgoing { core: Arc::clone(core), stream, body: Body::empty() };
     async move {
-        let Some(response) = until_reset(&outgoing.core, outgoing.stream, &mut answering).await else { return };
+        let Some(response) = until_reset(&outgoing.core, outgoing.stream, &mut answering).await else { return None };
         drop(answering);
         match upgrade {
             Some((give, incoming)) if response.status().is_success() && !give.is_closed() => {
                 let (status, headers) = (response.status(), response.headers());
                 outgoing.core.change(|state| state.conn.respond(outgoing.stream, status, headers, false));
                 let _ = give.send(Box::new(Stream::new(incoming, outgoing)));
+                None
             }
-            _ => answer(outgoing, response, bodiless).await,
+            _ => Some(answer(outgoing, response, bodiless).await),
         }
     }
 }
@@ -133,7 +139,7 @@ where
 }
 
 /// Sends an answer.
-async fn answer(mut outgoing: Outgoing, response: Response, bodiless: bool) {
+async fn answer(mut outgoing: Outgoing, response: Response, bodiless: bool) -> Outgoing {
     let (mut parts, body) = response.into_parts();
     let none = bodiless || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&parts.status);
     let end = none || body.is_end_stream();
@@ -149,13 +155,14 @@ async fn answer(mut outgoing: Outgoing, response: Response, bodiless: bool) {
         state.conn.respond(stream, parts.status, &parts.headers, end)
     });
     spare::give_back(parts.headers);
-    if end {
-        return;
-    }
     outgoing.body = body;
+    if end {
+        return outgoing;
+    }
     if let Err(Failed::Body(error)) = std::future::poll_fn(|cx| outgoing.poll(cx)).await {
         outgoing.core.change(|state| state.conn.reset(stream, code(&error)));
     }
+    outgoing
 }
 
 /// What a client is told of an answer that broke off.

@@ -20,6 +20,7 @@ pub async fn inject(chosen: &Chosen, exchange: &mut Exchange) -> Result<(), Repl
     {
         exchange.say(&injected(delay));
         tokio::time::sleep(delay).await;
+        exchange.touch();
     }
     match fault.abort {
         Some((percent, Abort::Http(status))) if hit(percent) => {

@@ -17,7 +17,8 @@ use tokio::time::Instant;
 use super::peer::{ORIG_PROTO, PEER};
 use super::route::Chosen;
 use crate::cluster::endpoint::Wire;
-use crate::cluster::{Admitted, Cluster, Endpoint};
+use crate::cluster::{Admitted, Cluster, Endpoint, EndpointSet};
+use crate::datapath::Me;
 use crate::http::body::{Head, Response};
 use crate::http::client::{Dispatch, SendError};
 use crate::http::exchange::{Exchange, left};
@@ -51,7 +52,7 @@ pub async fn to_service(
     tunnel: bool,
 ) -> Result<Forwarded, Reply> {
     let Some(cluster) = &chosen.cluster else { return Err(Reply::new(Reason::ClusterNotFound, "")) };
-    let now = Instant::now();
+    let now = exchange.now();
     // Delayed by a fault rule for longer than it has: it must not win against the clock.
     if exchange.deadline.is_some_and(|deadline| deadline <= now) {
         return Err(Reply::new(Reason::Timeout, "before it was sent"));
@@ -122,16 +123,18 @@ enum Step {
 impl Tries<'_> {
     /// One try, and what follows from it.
     async fn next(&mut self, exchange: &mut Exchange, now: Instant) -> Result<Step, Reply> {
-        let endpoint = self.pick(now).map_err(|reason| Reply::new(reason, self.cluster.name.to_string()))?;
+        let set = self.cluster.current();
+        let endpoint = self.pick(&set, now).map_err(|reason| Reply::new(reason, self.cluster.name.to_string()))?;
         exchange.record.attempts += 1;
         exchange.record.destination = endpoint.peer.clone();
         exchange.record.upstream_addr = Some(endpoint.addr);
         exchange.record.mtls = endpoint.is_mutual();
-        if endpoint.is_mutual() {
-            exchange.record.source = self.from.path.me(true);
+        let me = endpoint.is_mutual().then(|| self.from.path.me());
+        if let Some(me) = &me {
+            exchange.record.source = me.proven.clone();
         }
         let busy = endpoint.busy();
-        let outcome = self.send(&endpoint, exchange.record.attempts, exchange.deadline, now).await;
+        let outcome = self.send(&set, &endpoint, me.as_deref(), exchange, now).await;
         let ended = Instant::now();
         let took = ended.saturating_duration_since(now);
         self.note(&endpoint, &outcome, took, ended);
@@ -149,18 +152,19 @@ impl Tries<'_> {
         }
     }
 
-    fn pick(&self, now: Instant) -> Result<Arc<Endpoint>, Reason> {
+    fn pick(&self, set: &EndpointSet, now: Instant) -> Result<Arc<Endpoint>, Reason> {
         match &self.chosen.pinned {
             Some(endpoint) => Ok(Arc::clone(endpoint)),
-            None => self.cluster.pick(&self.tried, self.chosen.hash, now),
+            None => self.cluster.pick(set, &self.tried, self.chosen.hash, now),
         }
     }
 
     async fn send(
         &mut self,
+        set: &EndpointSet,
         endpoint: &Arc<Endpoint>,
-        attempt: u32,
-        deadline: Option<Instant>,
+        me: Option<&Me>,
+        exchange: &mut Exchange,
         now: Instant,
     ) -> Result<Answer, SendError> {
         let head = &mut self.request.head;
@@ -168,13 +172,13 @@ impl Tries<'_> {
         if !self.named {
             heads::forget_host(head);
         }
-        let (wire, named) = shape(self.from, self.cluster, endpoint, head, self.tunnel, attempt);
+        let (wire, named) = shape(set, endpoint, me, head, self.tunnel, exchange.record.attempts);
         self.named = named;
         self.request.body = self.body.attempt();
         self.request.left = false;
-        let sending = self.cluster.send(endpoint, self.request, wire);
+        let sending = self.cluster.send(endpoint, self.request, wire, &set.limits);
         let each = self.chosen.rule().and_then(HttpRoute::time_of_try);
-        let limit = retry::try_limit(deadline.map(|d| d.saturating_duration_since(now)), each);
+        let limit = retry::try_limit(exchange.deadline.map(|d| d.saturating_duration_since(now)), each);
         let Some((limit, reason)) = limit else { return sending.await };
         tokio::time::timeout_at(now + limit, sending)
             .await
@@ -256,22 +260,22 @@ impl Tries<'_> {
     }
 }
 
-/// Gives a request the form that its endpoint wants, and the headers that sidecars and applications expect. Says too whether
-/// the client named a host; if not, it is the endpoint's address now.
+/// Gives a request the form that its endpoint wants, and the headers that sidecars and applications expect. `me`: this pod, where
+/// the connection is mutual TLS. Says too whether the client named a host; if not, it is the endpoint's address now.
 #[must_use]
 pub fn shape(
-    from: &Outbound,
-    cluster: &Cluster,
+    set: &EndpointSet,
     endpoint: &Endpoint,
+    me: Option<&Me>,
     head: &mut Head,
     tunnel: bool,
     attempt: u32,
 ) -> (Wire, bool) {
-    let native = head.version == Version::HTTP_2 || matches!(cluster.set().protocol, Protocol::Http2 | Protocol::Grpc);
-    let mutual = endpoint.is_mutual();
+    let native = head.version == Version::HTTP_2 || matches!(set.protocol, Protocol::Http2 | Protocol::Grpc);
+    let mutual = me.is_some();
     head.headers.insert(ATTEMPT, attempt_value(attempt));
-    if mutual {
-        head.headers.insert(PEER, from.path.me_header());
+    if let Some(me) = me {
+        head.headers.insert(PEER, me.header.clone());
     }
     if mutual && !native && !tunnel {
         head.headers.insert(ORIG_PROTO, HeaderValue::from_static("HTTP/1.1"));
@@ -299,9 +303,10 @@ pub async fn to_app(
     tunnel: bool,
 ) -> Result<Forwarded, Reply> {
     let cluster = &from.cluster;
-    let sent = Instant::now();
+    let sent = exchange.now();
     cluster.deposit(sent);
-    let endpoint = cluster.pick(&[], None, sent).map_err(|reason| Reply::new(reason, ""))?;
+    let set = cluster.current();
+    let endpoint = cluster.pick(&set, &[], None, sent).map_err(|reason| Reply::new(reason, ""))?;
     exchange.hold_busy(endpoint.busy());
     exchange.record.upstream_cluster = Arc::clone(&cluster.name);
     exchange.record.upstream_addr = Some(endpoint.addr);
@@ -311,7 +316,7 @@ pub async fn to_app(
         exchange.record.attempts += 1;
         request.body = body.attempt();
         request.left = false;
-        match cluster.send(&endpoint, request, wire).await {
+        match cluster.send(&endpoint, request, wire, &set.limits).await {
             Ok(Answer { response, tunnel, local }) => {
                 body.commit();
                 exchange.record.upstream_time = Some(sent.elapsed());

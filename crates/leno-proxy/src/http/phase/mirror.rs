@@ -54,10 +54,12 @@ async fn one(
     let authority = shadow(named.unwrap_or_else(|| heads::text(&head.headers, &http::header::HOST)));
     heads::forget_host(&mut head);
     head.headers.insert(http::header::HOST, HeaderValue::try_from(authority).ok()?);
-    let endpoint = cluster.pick(&[], None, Instant::now()).ok()?;
-    let (wire, _) = forward::shape(from, &cluster, &endpoint, &mut head, false, 1);
+    let set = cluster.current();
+    let endpoint = cluster.pick(&set, &[], None, Instant::now()).ok()?;
+    let me = endpoint.is_mutual().then(|| from.path.me());
+    let (wire, _) = forward::shape(&set, &endpoint, me.as_deref(), &mut head, false, 1);
     let mut request = Dispatch::new(head, Body::whole(body));
-    let answer = cluster.send(&endpoint, &mut request, wire).await.ok()?;
+    let answer = cluster.send(&endpoint, &mut request, wire, &set.limits).await.ok()?;
     // Read to its end, so that the connection can be used again.
     let mut body = answer.response.into_body();
     while let Some(Ok(_)) = body.frame().await {}

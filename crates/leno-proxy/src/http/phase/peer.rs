@@ -41,7 +41,7 @@ pub fn read(from: &Inbound, exchange: &mut Exchange, request: &mut Head) -> bool
     }
     exchange.record.mtls = mutual;
     exchange.record.source = from.source(told.as_ref().filter(|_| mutual));
-    exchange.record.destination = from.path.me(mutual);
+    exchange.record.destination = from.path.me().info(mutual);
     exchange.record.service.clone_from(&from.service);
     exchange.record.upstream_cluster = Arc::clone(&from.cluster.name);
     request.version == Version::HTTP_2 && (proto.is_none() || !mutual)

@@ -90,7 +90,7 @@ pub fn with_facts<T>(from: &Outbound, request: &Head, judge: impl FnOnce(&Reques
 /// # Errors
 /// Where no rule matches, or the destination does not exist.
 pub async fn choose(from: &Outbound, exchange: &mut Exchange, request: &Head) -> Result<Chosen, Reply> {
-    exchange.record.source = from.path.me(false);
+    exchange.record.source = from.path.me().info(false);
     let Some((handle, pinned)) = service_of(from, request) else { return to_address(from, exchange) };
     exchange.record.service = Some(from.service_ref(&handle));
     let mut chosen = Chosen::default();
@@ -112,6 +112,7 @@ pub async fn choose(from: &Outbound, exchange: &mut Exchange, request: &Head) ->
                     let subset = backend.subset.as_deref();
                     // Once for a connection: on the heap, so that requests do not carry room for it.
                     let found = Box::pin(cluster_of(from, &backend.service, subset, backend.port, from.port())).await?;
+                    exchange.touch();
                     from.routes.remember(key, &found);
                     found
                 }

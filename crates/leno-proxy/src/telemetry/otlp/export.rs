@@ -137,7 +137,8 @@ async fn post(app: &App, collector: &Collector, kind: &Kind, message: Vec<u8>) -
 async fn one(app: &App, collector: &Collector, kind: &Kind, message: Vec<u8>) -> Result<(), String> {
     let cluster = app.clusters.of_service(&collector.service, None, collector.port).await;
     let cluster = cluster.map_err(|reason| reason.sentence().to_owned())?;
-    let endpoint = cluster.pick(&[], None, Instant::now()).map_err(|reason| reason.sentence().to_owned())?;
+    let set = cluster.current();
+    let endpoint = cluster.pick(&set, &[], None, Instant::now()).map_err(|reason| reason.sentence().to_owned())?;
     let authority = format!("{}:{}", collector.service.host(), collector.port);
     let grpc = collector.http_path.is_none();
     let mut request = Request::new(Body::whole(if grpc { framed(&message) } else { message.into() }));
@@ -174,7 +175,7 @@ async fn one(app: &App, collector: &Collector, kind: &Kind, message: Vec<u8>) ->
     let wire = Wire::of(false, grpc || endpoint.is_mutual());
     upstream::shape(&mut head, wire, endpoint.addr);
     let mut request = Dispatch::new(head, body);
-    let answer = cluster.send(&endpoint, &mut request, wire).await;
+    let answer = cluster.send(&endpoint, &mut request, wire, &set.limits).await;
     let answer = answer.map_err(|e| format!("{}: {}", e.reason.sentence(), e.detail))?;
     judged(answer.response, grpc).await
 }
