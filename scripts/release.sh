@@ -36,7 +36,7 @@ case ${LENO_PGO:-use} in
 count) flags+=("-Cprofile-generate=$LENO_PGO_RAW") ;;
 use)
   # Code that the loads do not reach is made small, and inlined a little less than the compiler does where all is (50).
-  flags+=("-Cprofile-use=$profile" -Cllvm-args=-pgso-lwss-only=false -Cllvm-args=-inline-threshold=40)
+  flags+=("-Cprofile-use=$profile" -Cllvm-args=-pgso-lwss-only=false -Cllvm-args=-inline-threshold=30)
   if [ "$(key)" != "$(cat "$profile.key")" ]; then
     echo "release.sh: note: the profile was made with another compiler or other packages, so little of it applies: the programs work," \
       "but not at their speed. \`make pgo\` makes it anew." >&2
@@ -49,10 +49,10 @@ off) speed=() ;;
   ;;
 esac
 
-# Where this machine's linker and loader know them: functions that are the same stand once, and the table of what is moved at the
-# start takes 10 KB instead of 470 (glibc from 2.36 on).
+# Where this machine's linker and loader know them: what is hot lies together, functions that are the same stand once, and the table of
+# what is moved at the start takes 10 KB instead of 470 (glibc from 2.36 on).
 trial=$(mktemp)
-for option in -Wl,--icf=all -Wl,-z,pack-relative-relocs; do
+for option in -Wl,-z,keep-text-section-prefix -Wl,--icf=all -Wl,-z,pack-relative-relocs; do
   if { rustc -Clink-arg="$option" -o "$trial" - <<<'fn main() {}' && "$trial"; } 2>/dev/null; then
     flags+=("-Clink-arg=$option")
   fi

@@ -42,9 +42,9 @@ pub(crate) struct Options {
     /// Rounds; each runs every load against every pair.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Only loads whose name holds this.
-    #[arg(long, default_value = "")]
-    only: String,
+    /// Only loads whose name holds this; may be given several times.
+    #[arg(long)]
+    only: Vec<String>,
     /// Only these pairs, by the beginnings of their names, with commas between; all where none is named.
     #[arg(long, value_delimiter = ',')]
     pairs: Vec<String>,
@@ -73,7 +73,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     for pair in &pairs {
         report.rest(pair)?;
     }
-    let loads: Vec<_> = LOADS.iter().filter(|l| l.name.contains(&options.only)).collect();
+    let loads: Vec<_> = LOADS.iter().filter(|l| is_wanted(l.name, &options.only)).collect();
     for round in 1..=options.rounds {
         for load in &loads {
             for pair in pairs.iter().filter(|p| load.fits(p)) {
@@ -117,6 +117,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let goals = goals::judge(&report);
     std::fs::write(&options.out, report.json(&goals)).with_context(|| options.out.display().to_string())?;
     goals::print(&goals)
+}
+
+fn is_wanted(load: &str, only: &[String]) -> bool {
+    only.is_empty() || only.iter().any(|part| load.contains(part))
 }
 
 /// After the last request a proxy is at rest, whatever it does then to give back what it does not need.
