@@ -46,7 +46,7 @@ pub struct Container {
     pub mounts: Vec<Mount>,
     /// What runs.
     pub process: Process,
-    /// Where errors from before the start are written.
+    /// Where errors from before the start are written, or that there were none.
     pub report: PathBuf,
 }
 
@@ -83,6 +83,8 @@ pub struct Exec {
     pub process: Process,
 }
 
+/// What the report of a container says whose app runs; any other text is why it does not.
+pub const STARTED: &str = "\n";
 /// Exit code where the program cannot be run, as shells have it.
 pub const NOT_RUN: u8 = 127;
 
@@ -171,6 +173,11 @@ fn find(name: &str, path: &str, directory: &Path) -> Result<PathBuf, &'static st
         .map(|dir| directory.join(dir).join(name))
         .find(|file| executable(file).is_ok())
         .ok_or("not found in PATH")
+}
+
+/// Tells the supervisor that the app runs.
+fn report_start(mut to: &File) {
+    let _ = to.write_all(STARTED.as_bytes());
 }
 
 /// Writes why the app did not start to where the supervisor looks for it.

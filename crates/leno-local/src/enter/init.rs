@@ -10,7 +10,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Container, NOT_RUN, command, report, root};
+use super::{Container, NOT_RUN, command, report, report_start, root};
 
 /// Builds the container, runs its app to the end, and gives the app's exit code.
 pub(super) fn run(container: Container) -> ExitCode {
@@ -25,7 +25,7 @@ pub(super) fn run(container: Container) -> ExitCode {
         .enable_all()
         .build()
         .context("no runtime")
-        .and_then(|runtime| runtime.block_on(live(container)));
+        .and_then(|runtime| runtime.block_on(live(container, &to)));
     match ended {
         Ok(code) => code,
         Err(error) => {
@@ -35,12 +35,13 @@ pub(super) fn run(container: Container) -> ExitCode {
     }
 }
 
-async fn live(container: Container) -> anyhow::Result<ExitCode> {
+async fn live(container: Container, to: &File) -> anyhow::Result<ExitCode> {
     // Process 1 has no default actions for signals: what it does not take is lost. By handlers, not by a mask, because a
     // mask would be the app's too. They are there before the app is, and hold what comes meanwhile.
     let passed = passed_on().context("signals cannot be taken")?;
     let mut children = signal(SignalKind::child()).context("signals cannot be taken")?;
     let app = start(&container)?;
+    report_start(to);
     drop(container);
     let app = Pid::from_raw(i32::try_from(app.id())?);
     for (number, mut received) in passed {

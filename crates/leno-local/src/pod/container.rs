@@ -1,7 +1,7 @@
 //! The life of one container: start, probes, end, and again.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,19 +115,22 @@ fn back_off(pod: &Pod, container: &Container, ended: &Ended, wait: Duration) {
 pub async fn once(pod: &Arc<Pod>, container: &Container, stop: &Stop) -> Ended {
     let begun = Instant::now();
     let report = pod.volume_dir().join(".leno").join(format!("{}.report", container.name));
-    let child = match launch(pod, container, report.clone()) {
+    let mut child = match launch(pod, container, report.clone()) {
         Ok(child) => child,
         Err((reason, message)) => return note_end(pod, container, 128, reason, message, begun.elapsed()),
     };
-    let pid = child.id().unwrap_or(0);
-    pod.board.container(&container.name, |s| {
-        s.state = "Running".into();
-        s.reason.clear();
-        s.message.clear();
-        s.inner_pid = pid;
-        s.started = container.startup_probe.is_none();
-        s.ready = s.started && container.readiness_probe.is_none();
-    });
+    // A program that cannot be run must not be taken for one that is ready until that is known.
+    if has_started(&report, &mut child, stop).await {
+        let pid = child.id().unwrap_or(0);
+        pod.board.container(&container.name, |s| {
+            s.state = "Running".into();
+            s.reason.clear();
+            s.message.clear();
+            s.inner_pid = pid;
+            s.started = container.startup_probe.is_none();
+            s.ready = s.started && container.readiness_probe.is_none();
+        });
+    }
     let (code, reason, message) = attend(pod, container, child, stop).await;
     let said = fs::read_to_string(&report).unwrap_or_default();
     let (reason, message) = match said.trim() {
@@ -135,6 +138,21 @@ pub async fn once(pod: &Arc<Pod>, container: &Container, stop: &Stop) -> Ended {
         said => ("StartError", said.to_owned()),
     };
     note_end(pod, container, code, reason, message, begun.elapsed())
+}
+
+/// Waits until the container's program runs. Not so where it has ended without, or is to be stopped before.
+async fn has_started(report: &Path, child: &mut Child, stop: &Stop) -> bool {
+    loop {
+        tokio::select! {
+            _ = child.wait() => return false,
+            () = stop.token.cancelled() => return false,
+            () = sleep(LOOK) => {}
+        }
+        let said = fs::read_to_string(report).unwrap_or_default();
+        if !said.is_empty() {
+            return said == enter::STARTED;
+        }
+    }
 }
 
 fn note_end(pod: &Pod, container: &Container, code: i32, reason: &str, message: String, ran: Duration) -> Ended {
@@ -396,5 +414,31 @@ fn seconds(n: u32) -> Duration {
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const WELL_AFTER: Duration = Duration::from_secs(60);
+/// Time between looks at whether a program runs.
+const LOOK: Duration = Duration::from_millis(2);
 /// Time between probes until the first success.
 const EAGER: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a container counts as started whose process 1 does this with its report.
+    async fn starts(script: &str) -> bool {
+        let folder = tempfile::tempdir().expect("a folder");
+        let report = folder.path().join("report");
+        let mut shell = tokio::process::Command::new("sh");
+        let mut child = shell.args(["-c", script]).env("REPORT", &report).spawn().expect("sh");
+        let stop = Stop { token: CancellationToken::new(), grace: Duration::ZERO };
+        let started = has_started(&report, &mut child, &stop).await;
+        let _ = child.kill().await;
+        started
+    }
+
+    #[tokio::test]
+    async fn a_container_runs_once_its_program_does() {
+        assert!(starts(": >$REPORT; sleep 0.05; echo >$REPORT; sleep 5").await);
+        assert!(!starts(": >$REPORT; sleep 0.05; echo exec: no such file >$REPORT; sleep 0.05; exit 127").await);
+        assert!(!starts("exit 1").await);
+    }
+}
