@@ -40,6 +40,13 @@ impl Snapshot {
         self.phase == Phase::Running && self.containers.iter().filter(|c| !c.init || c.sidecar).all(|c| c.ready)
     }
 
+    /// Whether its own containers have done their work: it waits for its sidecars' end only, and they are not ready meanwhile.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        let mut own = self.containers.iter().filter(|c| !c.init && !c.sidecar).peekable();
+        own.peek().is_some() && own.all(|c| c.state == "Terminated" && c.exit_code == Some(0))
+    }
+
     /// The first container that has a problem: its reason (`CrashLoopBackOff`) and the sentence about it.
     #[must_use]
     pub fn problem(&self) -> Option<(&str, String)> {
@@ -126,5 +133,31 @@ impl Board {
 
     fn lock(&self) -> MutexGuard<'_, Snapshot> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_ends_once_its_own_containers_have_done_their_work() {
+        let sidecar = ContainerStatus { init: true, sidecar: true, state: "Running".into(), ..Default::default() };
+        let of = |own: &[(&str, Option<i32>)]| {
+            let own = own.iter().map(|(state, exit_code)| ContainerStatus {
+                state: (*state).into(),
+                exit_code: *exit_code,
+                ..Default::default()
+            });
+            Snapshot {
+                phase: Phase::Running,
+                containers: [sidecar.clone()].into_iter().chain(own).collect(),
+                ..Default::default()
+            }
+        };
+        assert!(of(&[("Terminated", Some(0))]).is_ending());
+        assert!(!of(&[("Terminated", Some(0)), ("Running", None)]).is_ending());
+        assert!(!of(&[("Terminated", Some(1))]).is_ending());
+        assert!(!of(&[]).is_ending());
     }
 }

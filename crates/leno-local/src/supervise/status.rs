@@ -90,7 +90,10 @@ fn job(mesh: &Mesh, key: &ObjectKey, name: &str, pods: &[&PodRecord]) -> Vec<Unr
         // One that runs is as ready as it will be before it ends.
         JobState::Active => pods
             .iter()
-            .filter(|r| !matches!(r.pod.board.snapshot().phase, Phase::Succeeded | Phase::Failed))
+            .filter(|r| {
+                let snapshot = r.pod.board.snapshot();
+                !matches!(snapshot.phase, Phase::Succeeded | Phase::Failed) && !snapshot.is_ending()
+            })
             .filter_map(|r| unready_pod(r))
             .collect(),
     }
