@@ -110,7 +110,7 @@ where
     let mut answering = Box::pin(handle(request));
     let outgoing = Outgoing { core: Arc::clone(core), stream, body: Body::empty() };
     async move {
-        let Some(response) = until_reset(&outgoing.core, outgoing.stream, &mut answering).await else { return None };
+        let response = until_reset(&outgoing.core, outgoing.stream, &mut answering).await?;
         drop(answering);
         match upgrade {
             Some((give, incoming)) if response.status().is_success() && !give.is_closed() => {
