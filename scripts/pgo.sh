@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 work=$PWD/target/pgo
 profile=$PWD/crates/leno-proxy/release.profdata
 profdata=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/llvm-profdata
-# Functions of which no part ran more often than this say nothing of a request. Without them the file is a sixth.
+# Functions of which no part ran more often than this say nothing of a request. Without them the file is a fifth.
 often=1000
 
 echo "pgo: building sidecars that count"

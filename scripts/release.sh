@@ -5,7 +5,7 @@
 # What is on the path of a request is compiled for speed and all else for size. The compiler knows which is which from a profile,
 # crates/leno-proxy/release.profdata, that `make pgo` writes: what sidecars ran under the loads of `make bench`. It finds functions
 # by names that depend on the compiler, on which packages are built together and on how: hence one place that builds them. What it
-# does not know, or what has changed since, is compiled as if there were no profile.
+# does not know, or what has changed since, is compiled for size.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,7 +31,7 @@ fi
 
 # The caller's flags first.
 read -ra flags <<<"${RUSTFLAGS:-}"
-# LENO_PGO=count: sidecars that count what they run, into the folder LENO_PGO_RAW. LENO_PGO=off: no profile.
+# LENO_PGO=count: sidecars that count what they run, into the folder LENO_PGO_RAW.
 case ${LENO_PGO:-use} in
 count) flags+=("-Cprofile-generate=$LENO_PGO_RAW") ;;
 use)
@@ -46,9 +46,8 @@ use)
       "but not at their speed. \`make pgo\` makes it anew." >&2
   fi
   ;;
-off) speed=() ;;
 *)
-  echo "release.sh: LENO_PGO is '$LENO_PGO'; it can be use, count or off" >&2
+  echo "release.sh: LENO_PGO is '$LENO_PGO'; it can be use or count" >&2
   exit 2
   ;;
 esac

@@ -47,6 +47,7 @@ fn end(proxy: u32) -> anyhow::Result<()> {
 /// benchmark's own loads know none of them.
 fn as_applications(pair: &Pair, tools: &Tools) -> anyhow::Result<Vec<(&'static str, Command)>> {
     const SHOP: &str = "http://shop.bench";
+    let headers = || HEADERS.iter().flat_map(|header| ["-H", *header]);
     let curl = || pair.client.command("curl");
     for path in ["/api/orders", "/logged"] {
         measure::until_answered(curl, &[], &format!("{SHOP}{path}"), PATIENCE)?;
@@ -54,18 +55,12 @@ fn as_applications(pair: &Pair, tools: &Tools) -> anyhow::Result<Vec<(&'static s
     let fortio = |arguments: &[&str]| {
         let mut fortio = pair.client.command(&tools.fortio.display().to_string());
         fortio.args(["load", "-quiet", "-c", "8", "-t", "3s", "-allow-initial-errors"]);
-        for header in HEADERS {
-            fortio.args(["-H", header]);
-        }
-        fortio.args(arguments);
+        fortio.args(headers()).args(arguments);
         fortio
     };
     let mut posts = pair.client.command("h2load");
     posts.args(["-t1", "-c10", "-m10", "-D", "3", "-d"]).arg(&pair.message);
-    for header in HEADERS {
-        posts.args(["-H", header]);
-    }
-    posts.arg(format!("{SHOP}/echo?id=17"));
+    posts.args(headers()).arg(format!("{SHOP}/echo?id=17"));
     let mut opaque = pair.client.command("wrk");
     opaque.args(["-t1", "-c32", "-d2", &format!("http://opaque.bench:{APP}/")]);
     Ok(vec![

@@ -76,8 +76,7 @@ struct Learned {
 #[derive(Debug)]
 pub struct Me {
     workload: Arc<Workload>,
-    /// Over plaintext.
-    pub plain: PeerInfo,
+    plain: PeerInfo,
     /// With its identity, over mutual TLS.
     pub proven: PeerInfo,
     /// What its peers' sidecars are told of it (`x-leno-peer`).

@@ -69,7 +69,8 @@ impl Mux {
         O: Future<Output = Result<Opened, SendError>> + Send + 'static,
     {
         // Nearly always there is a place. Nothing is made ready for waiting then, and the future is small.
-        match self.shared.free(per_connection) {
+        let found = self.shared.free(&mut lock(&self.shared.state), per_connection);
+        match found {
             Free::Ticket(ticket) => Ok(Some(ticket)),
             Free::Refused => Ok(None),
             Free::Nothing => Box::pin(self.wait(open, per_connection)).await,
@@ -87,13 +88,14 @@ impl Mux {
         let _waiting = Waiting(&self.shared);
         loop {
             let changed = self.shared.changed.notified();
-            match self.shared.free(per_connection) {
-                Free::Ticket(ticket) => return Ok(Some(ticket)),
-                Free::Refused => return Ok(None),
-                Free::Nothing => {}
-            }
             {
+                // One lock for the look and for what follows from it: what opens meanwhile must not be opened once more.
                 let mut state = lock(&self.shared.state);
+                match self.shared.free(&mut state, per_connection) {
+                    Free::Ticket(ticket) => return Ok(Some(ticket)),
+                    Free::Refused => return Ok(None),
+                    Free::Nothing => {}
+                }
                 if failures.is_some_and(|seen| seen != state.failures)
                     && let Some(error) = state.last_failure.clone()
                 {
@@ -171,8 +173,7 @@ enum Free {
 }
 
 impl Shared {
-    fn free(self: &Arc<Self>, per_connection: u32) -> Free {
-        let mut state = lock(&self.state);
+    fn free(self: &Arc<Self>, state: &mut State, per_connection: u32) -> Free {
         if state.refused {
             return Free::Refused;
         }

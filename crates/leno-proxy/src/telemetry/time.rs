@@ -1,4 +1,4 @@
-//! Times as text: UTC to the millisecond, the form of `%START_TIME%` in the access log.
+//! The time of day, and times as text: UTC to the millisecond, the form of `%START_TIME%` in the access log.
 
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
