@@ -33,16 +33,26 @@ pub fn canonical(addr: SocketAddr) -> SocketAddr {
 }
 
 /// Options of connections on the data path: no Nagle, and keep-alive probes so that a peer that vanished without a word
-/// is noticed within two minutes.
+/// is noticed within two minutes. Connections of a listener inherit them.
 ///
 /// # Errors
 /// When the kernel refuses one (the socket is already dead).
-pub fn tune(stream: &impl AsFd) -> io::Result<()> {
-    let socket = SockRef::from(stream);
+pub fn tune(socket: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(socket);
     socket.set_tcp_nodelay(true)?;
     let keepalive =
         TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15)).with_retries(4);
     socket.set_tcp_keepalive(&keepalive)
+}
+
+/// For a socket whose connections do not leave the pod: they are not paced. Where the node's congestion control is BBR, the kernel
+/// would space out by timers what goes to the application next door, as if a network lay between them. To be set before a connection is
+/// made; those of a listener inherit it. Every process may choose Reno, whatever a node allows (tcp(7), `TCP_CONGESTION`).
+///
+/// # Errors
+/// Where the kernel has no choice to make.
+pub fn unpaced(socket: &impl AsFd) -> io::Result<()> {
+    SockRef::from(socket).set_tcp_congestion(b"reno")
 }
 
 /// Connects, with the mark that exempts own connections from interception where the proxy has no user id of its own,
@@ -51,22 +61,25 @@ pub fn tune(stream: &impl AsFd) -> io::Result<()> {
 /// # Errors
 /// As the kernel says. Setting a mark needs `CAP_NET_ADMIN` in the network namespace.
 pub async fn connect(addr: SocketAddr, mark: Option<u32>) -> io::Result<TcpStream> {
-    connect_from(addr, None, mark).await
+    socket_to(addr, mark)?.connect(addr).await
 }
 
-/// [`connect`] from a given local address (any port): the inbound side dials its application from an address that
-/// interception knows.
+/// [`connect`] to an address of this pod, with the option of [`unpaced`].
 ///
 /// # Errors
 /// As [`connect`].
-pub async fn connect_from(addr: SocketAddr, local: Option<IpAddr>, mark: Option<u32>) -> io::Result<TcpStream> {
+pub async fn connect_in_pod(addr: SocketAddr, mark: Option<u32>) -> io::Result<TcpStream> {
+    let socket = socket_to(addr, mark)?;
+    // A comfort: a connection without it still works.
+    let _ = unpaced(&socket);
+    socket.connect(addr).await
+}
+
+fn socket_to(addr: SocketAddr, mark: Option<u32>) -> io::Result<TcpSocket> {
     let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     set_mark(&socket, mark)?;
-    if let Some(local) = local {
-        socket.bind(SocketAddr::new(local, 0))?;
-    }
     tune(&socket)?;
-    socket.connect(addr).await
+    Ok(socket)
 }
 
 /// Marks a socket (`SO_MARK`); nothing to do without a mark.

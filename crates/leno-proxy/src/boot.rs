@@ -80,8 +80,8 @@ impl App {
 }
 
 fn clusters(settings: &Settings, discovery: &Discovery, identity: &Identity) -> Arc<Clusters> {
-    let dialer = Dialer::new(identity.clone(), settings.socket_mark);
-    Arc::new(Clusters::new(discovery.clone(), dialer, settings.instance_ips.clone()))
+    let dialer = Dialer::new(identity.clone(), settings.socket_mark, &settings.instance_ips);
+    Arc::new(Clusters::new(discovery.clone(), dialer))
 }
 
 /// Leno's sidecar proxy.

@@ -10,7 +10,7 @@ pub mod mux;
 mod registry;
 mod set;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -67,8 +67,6 @@ pub struct Cluster {
     pub admission: Admission,
     handle: Option<Arc<ServiceHandle>>,
     dialer: Dialer,
-    /// Addresses of this pod: an endpoint there is dialled in plaintext, as its traffic does not cross a sidecar.
-    own: Vec<IpAddr>,
     set: ArcSwap<EndpointSet>,
     /// Serialises rebuilds of `set`.
     rebuild: Mutex<()>,
@@ -227,7 +225,7 @@ impl Cluster {
         if old.generation == view.generation {
             return;
         }
-        let new = EndpointSet::of_service(&self.key, &view, &old, &self.own, self.now());
+        let new = EndpointSet::of_service(&self.key, &view, &old, self.dialer.own(), self.now());
         self.admission.configure(&new.limits);
         self.configure_outlier(new.outlier.as_ref(), &new);
         self.set.store(Arc::new(new));

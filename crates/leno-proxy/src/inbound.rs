@@ -45,6 +45,8 @@ pub async fn serve(listener: TcpListener, app: App) {
 pub async fn serve_with(listener: TcpListener, path: Arc<DataPath>, destination: Destination, probes: Probes) {
     let drain = path.app.drain.clone();
     let probes = Arc::new(probes);
+    // Comforts: connections without them still work.
+    let _ = sock::tune(&listener);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -175,8 +177,6 @@ impl Inbound {
 }
 
 async fn connection(path: Arc<DataPath>, mut stream: TcpStream, downstream: Downstream, probes: Arc<Probes>) {
-    // Keep-alive and no Nagle are comforts: a connection without them still works.
-    let _ = sock::tune(&stream);
     if tokio::time::timeout(READY_LIMIT, path.app.discovery.ready()).await.is_err() {
         return refuse(&path, &downstream, Reason::NotReady, "");
     }

@@ -30,6 +30,8 @@ pub async fn serve(listener: TcpListener, app: App) {
 /// As [`serve`], with a way of its own to learn where connections were going.
 pub async fn serve_with(listener: TcpListener, path: Arc<DataPath>, destination: Destination) {
     let drain = path.app.drain.clone();
+    // Comforts: connections without them still work. Whoever comes here is in this pod.
+    let _ = sock::tune(&listener).and_then(|()| sock::unpaced(&listener));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -156,8 +158,6 @@ impl Outbound {
 }
 
 async fn connection(path: Arc<DataPath>, stream: TcpStream, client: SocketAddr, dialled: SocketAddr) {
-    // Keep-alive and no Nagle are comforts: a connection without them still works.
-    let _ = sock::tune(&stream);
     let target = match resolve(&path, dialled).await {
         Ok(target) => target,
         Err(reason) => {

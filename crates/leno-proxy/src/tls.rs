@@ -1,7 +1,7 @@
 //! Mutual TLS between sidecars: connecting to an endpoint, accepting from a peer, and why either failed.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,13 +55,21 @@ pub enum Security {
 pub struct Dialer {
     identity: Identity,
     mark: Option<u32>,
+    /// Addresses of this pod: what goes there does not leave it.
+    own: Arc<[IpAddr]>,
 }
 
 impl Dialer {
-    /// `mark` exempts own connections from interception where the uid does not.
+    /// `mark` exempts own connections from interception where the uid does not; `own` are the pod's addresses.
     #[must_use]
-    pub const fn new(identity: Identity, mark: Option<u32>) -> Self {
-        Self { identity, mark }
+    pub fn new(identity: Identity, mark: Option<u32>, own: &[IpAddr]) -> Self {
+        Self { identity, mark, own: own.into() }
+    }
+
+    /// The pod's addresses: an endpoint there is dialled in plaintext, as its traffic does not cross a sidecar.
+    #[must_use]
+    pub fn own(&self) -> &[IpAddr] {
+        &self.own
     }
 
     /// A plain connection, within `limit`.
@@ -69,12 +77,20 @@ impl Dialer {
     /// # Errors
     /// Refused, unreachable or too slow.
     pub async fn plain(&self, addr: SocketAddr, limit: Duration) -> Result<TcpStream, DialError> {
-        match tokio::time::timeout(limit, sock::connect(addr, self.mark)).await {
+        match tokio::time::timeout(limit, self.connect(addr)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => {
                 Err(DialError { reason: Reason::ConnectFailure, detail: format!("connecting to {addr}: {error}") })
             }
             Err(_) => Err(too_slow(addr, limit)),
+        }
+    }
+
+    async fn connect(&self, addr: SocketAddr) -> io::Result<TcpStream> {
+        if addr.ip().is_loopback() || self.own.contains(&addr.ip()) {
+            sock::connect_in_pod(addr, self.mark).await
+        } else {
+            sock::connect(addr, self.mark).await
         }
     }
 

@@ -281,12 +281,23 @@ impl Connection {
         if let Some(increment) = self.credit.consumed(n) {
             frame::window_update(self.out.tail(), 0, increment);
         }
-        if let Some(open) = self.streams.get_mut(&stream)
-            && open.receives != Receives::Nothing
-            && let Some(increment) = open.credit.consumed(n)
-        {
-            frame::window_update(self.out.tail(), stream, increment);
+        let Some(open) = self.streams.get_mut(&stream) else { return };
+        if open.receives == Receives::Nothing {
+            return;
         }
+        let Some(mut increment) = open.credit.consumed(n) else { return };
+        if open.credit.is_tight() {
+            increment += self.widen(stream);
+        }
+        frame::window_update(self.out.tail(), stream, increment);
+    }
+
+    /// Streams have half of the connection's window to grow into, all together: however wide those are that nobody reads any more, the
+    /// rest is left to the others.
+    fn widen(&mut self, stream: u32) -> u32 {
+        let grown: u32 = self.streams.values().map(|s| s.credit.grown()).sum();
+        let spare = (self.windows.connection / 2).saturating_sub(grown);
+        self.streams.get_mut(&stream).map_or(0, |open| open.credit.widen(spare))
     }
 
     /// Data that nobody wants: only the other streams get room for it.

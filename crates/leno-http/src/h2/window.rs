@@ -31,8 +31,10 @@ impl Window {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Credit {
     size: u32,
-    /// How wide it may become.
-    most: u32,
+    /// By how much it has become wider...
+    grown: u32,
+    /// ...and may still become.
+    room: u32,
     left: u32,
     /// Taken by who wanted the bytes, and not yet given back to the peer.
     owed: u32,
@@ -40,13 +42,12 @@ pub(super) struct Credit {
 
 impl Credit {
     pub(super) const fn new(size: u32) -> Self {
-        Self { size, most: size, left: size, owed: 0 }
+        Self { size, grown: 0, room: 0, left: size, owed: 0 }
     }
 
-    /// One that becomes wider, up to [`GROWTH`] times, as long as what comes is taken at once: then the window, and not the reader,
-    /// is what the peer waits for. Who does not read keeps it as it is.
+    /// One that may become wider, up to [`GROWTH`] times.
     pub(super) const fn growing(size: u32) -> Self {
-        Self { most: size.saturating_mul(GROWTH), ..Self::new(size) }
+        Self { room: size.saturating_mul(GROWTH - 1), ..Self::new(size) }
     }
 
     /// Counts what came; false where it is more than was allowed.
@@ -64,15 +65,33 @@ impl Credit {
     /// Counts what was taken. The increment to tell the peer, once it is worth a frame.
     pub(super) fn consumed(&mut self, n: usize) -> Option<u32> {
         self.owed = self.owed.saturating_add(u32::try_from(n).unwrap_or(u32::MAX)).min(self.size - self.left);
-        if self.owed < self.size / 2 {
+        if self.owed < (self.size / 2).min(WORTH) {
             return None;
         }
-        let unread = self.size - self.left - self.owed;
-        let wider = if unread <= self.size / 8 { self.size.min(self.most - self.size) } else { 0 };
-        let increment = std::mem::take(&mut self.owed) + wider;
-        self.size += wider;
+        let increment = std::mem::take(&mut self.owed);
         self.left += increment;
         Some(increment)
+    }
+
+    /// Whether it should be wider: as long as what comes is taken at once, the peer waits for the window and not for the reader. Who
+    /// does not read keeps it as it is.
+    pub(super) const fn is_tight(&self) -> bool {
+        self.room > 0 && self.size - self.left <= self.size / 8
+    }
+
+    /// Makes it twice as wide, but wider by `most` at most. By how much it was.
+    pub(super) fn widen(&mut self, most: u32) -> u32 {
+        let wider = self.size.min(self.room).min(most);
+        self.room -= wider;
+        self.grown += wider;
+        self.size += wider;
+        self.left += wider;
+        wider
+    }
+
+    /// By how much it is wider than it began.
+    pub(super) const fn grown(&self) -> u32 {
+        self.grown
     }
 }
 
@@ -81,7 +100,10 @@ const MOST: i64 = (1 << 31) - 1;
 /// The window of everything before anybody has said anything.
 pub(super) const INITIAL: u32 = 65_535;
 /// A stream's window becomes so many times as wide at most.
-const GROWTH: u32 = 4;
+const GROWTH: u32 = 16;
+/// So many bytes are given back by a frame of their own, half the window or not: the peer, which may have to wait for its turn on a
+/// processor, shall not see the end of a wide window.
+const WORTH: u32 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -91,12 +113,15 @@ mod tests {
     fn a_window_grows_with_a_reader_that_keeps_up_and_not_with_one_that_does_not() {
         let mut credit = Credit::growing(1000);
         let mut told = Vec::new();
-        for _ in 0..60 {
+        for _ in 0..300 {
             assert!(credit.received(100));
-            told.extend(credit.consumed(100));
+            if let Some(back) = credit.consumed(100) {
+                told.push(back + if credit.is_tight() { credit.widen(u32::MAX) } else { 0 });
+            }
         }
-        // Half of each window comes back, and as much again as the window had, until it is four times as wide.
-        assert_eq!(told[..3], [500 + 1000, 1000 + 2000, 2000]);
+        // Half of each window comes back, and as much again as the window had, until it is sixteen times as wide.
+        assert_eq!(told[..5], [500 + 1000, 1000 + 2000, 2000 + 4000, 4000 + 8000, 8000]);
+        assert_eq!(credit.grown(), 15_000);
 
         let mut credit = Credit::growing(1000);
         assert!(credit.received(1000));
@@ -104,6 +129,7 @@ mod tests {
         for _ in 0..10 {
             // What lies unread when the peer is told counts.
             assert_eq!(credit.consumed(500), Some(500));
+            assert!(!credit.is_tight());
             assert!(credit.received(500) && !credit.received(1));
         }
 

@@ -14,6 +14,24 @@ async fn a_dual_stack_listener_takes_both_families() {
 }
 
 #[tokio::test]
+async fn connections_in_the_pod_are_not_paced_on_either_side() {
+    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    tune(&listener).and_then(|()| unpaced(&listener)).unwrap();
+    let app = connect_in_pod(listener.local_addr().unwrap(), None).await.unwrap();
+    let (accepted, _) = listener.accept().await.unwrap();
+    // What the listener has is inherited.
+    assert!(accepted.nodelay().unwrap() && SockRef::from(&accepted).keepalive().unwrap());
+    for end in [&app, &accepted] {
+        let control = SockRef::from(end).tcp_congestion().unwrap();
+        assert_eq!(control.split(|b| *b == 0).next(), Some(&b"reno"[..]));
+    }
+    let other = connect(listener.local_addr().unwrap(), None).await.unwrap();
+    let default = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap();
+    let control = SockRef::from(&other).tcp_congestion().unwrap();
+    assert_eq!(control.split(|b| *b == 0).next(), Some(default.trim().as_bytes()));
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_named_in_the_error() {
     let first = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let addr = first.local_addr().unwrap();

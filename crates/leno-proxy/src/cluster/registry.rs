@@ -25,16 +25,14 @@ use crate::tls::{Dialer, Security};
 pub struct Clusters {
     discovery: Discovery,
     dialer: Dialer,
-    /// Addresses of this pod: what goes there does not cross a sidecar.
-    own: Vec<std::net::IpAddr>,
     map: Mutex<HashMap<ClusterKey, Arc<Cluster>>>,
 }
 
 impl Clusters {
     /// Starts empty.
     #[must_use]
-    pub fn new(discovery: Discovery, dialer: Dialer, own: Vec<std::net::IpAddr>) -> Self {
-        Self { discovery, dialer, own, map: Mutex::default() }
+    pub fn new(discovery: Discovery, dialer: Dialer) -> Self {
+        Self { discovery, dialer, map: Mutex::default() }
     }
 
     /// The cluster of a service's port and subset.
@@ -173,7 +171,6 @@ impl Clusters {
             admission: Admission::new(&Limits::default()),
             handle,
             dialer: self.dialer.clone(),
-            own: self.own.clone(),
             set: ArcSwap::from_pointee(set),
             rebuild: Mutex::default(),
             outlier: Mutex::default(),

@@ -52,11 +52,11 @@ impl Failure {
     }
 }
 
-/// Bytes in flight of one stream. Between sidecars the round trip is short.
+/// Bytes in flight of one stream at first; it becomes wider while its reader keeps up.
 const STREAM_WINDOW: u32 = 256 * 1024;
-/// Bytes in flight of one connection: slow readers of some streams must not stop the others, and together must not fill
-/// the memory.
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Bytes in flight of one connection, half of them for streams that become wider: slow readers must not stop the others, and
+/// together must not fill the memory.
+const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 const WINDOWS: Windows = Windows { stream: STREAM_WINDOW, connection: CONNECTION_WINDOW };
 
 #[cfg(test)]

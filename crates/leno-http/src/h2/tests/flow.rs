@@ -87,14 +87,36 @@ fn windows_are_given_back_when_the_data_is_taken() {
     conn.consumed(1, 34_000);
     assert!(sent(&mut conn).is_empty(), "less than half");
     conn.consumed(1, 1000);
-    // And as much again as the window had: the reader keeps up.
-    assert_eq!(sent(&mut conn), [(8, 0, 1, (35_000u32 + 70_000).to_be_bytes().to_vec())]);
+    // And half of the connection's window: the reader keeps up.
+    assert_eq!(sent(&mut conn), [(8, 0, 1, (35_000u32 + 50_000).to_be_bytes().to_vec())]);
     conn.consumed(1, 5000);
     for _ in 0..2 {
         feed(&mut conn, &frame(0, 0, 1, &[0; 10_000])).expect("good");
     }
     conn.discarded(20_000);
     assert_eq!(sent(&mut conn), [(8, 0, 0, 60_000u32.to_be_bytes().to_vec())]);
+}
+
+#[test]
+fn windows_that_grew_leave_half_of_the_connections_to_others() {
+    let mut conn = server();
+    for stream in [1, 3] {
+        feed(&mut conn, &frame(1, 4, stream, POST)).expect("good");
+    }
+    let mut take = |stream: u32, until: Option<u32>| {
+        for _ in 0..4 {
+            feed(&mut conn, &frame(0, 0, stream, &[0; 10_000])).expect("good");
+            conn.consumed(stream, 10_000);
+        }
+        if let Some(ended) = until {
+            conn.reset(ended, Code::CANCEL);
+        }
+        let told = sent(&mut conn).into_iter().filter(|f| f.0 == 8 && f.2 == stream);
+        told.map(|f| u32::from_be_bytes(f.3.try_into().expect("four bytes"))).collect::<Vec<_>>()
+    };
+    assert_eq!(take(1, None), [40_000 + 50_000]);
+    assert_eq!(take(3, Some(1)), [40_000], "the first has all that may be had");
+    assert_eq!(take(3, None), [40_000 + 50_000], "and has ended");
 }
 
 #[test]

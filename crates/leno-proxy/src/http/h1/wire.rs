@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use leno_http::Output;
 use tokio::io::ReadBuf;
+use tokio_util::io::poll_read_buf;
 
 use crate::detect::Prefixed;
 use crate::http::output;
@@ -24,17 +25,22 @@ pub(super) struct Wire {
     flushed: bool,
     /// The other end has ended its side.
     pub(super) ended: bool,
+    /// The last read brought as much as it might.
+    bulk: bool,
 }
 
 impl Wire {
     pub(super) fn new(io: Box<dyn Io>) -> Self {
-        Self { io, input: BytesMut::new(), output: Output::default(), flushed: true, ended: false }
+        Self { io, input: BytesMut::new(), output: Output::default(), flushed: true, ended: false, bulk: false }
     }
 
     /// Reads once and appends it to `input`; 0 at the end of the stream.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.ended {
             return Poll::Ready(Ok(0));
+        }
+        if self.bulk && self.input.is_empty() {
+            return self.poll_fill_bulk(cx);
         }
         SCRATCH.with_borrow_mut(|scratch| {
             if scratch.is_empty() {
@@ -51,8 +57,21 @@ impl Wire {
             } else {
                 self.input.extend_from_slice(read);
             }
+            self.bulk = read.len() == READ;
             Poll::Ready(Ok(read.len()))
         })
+    }
+
+    /// Reads into a buffer of its own, which then need not be copied. After a read that does not fill it the next is small again: who
+    /// holds a few bytes for long must not hold a large buffer with them.
+    fn poll_fill_bulk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut buffer = BytesMut::with_capacity(READ_BULK);
+        let read = poll_read_buf(Pin::new(&mut *self.io), cx, &mut buffer);
+        self.bulk = matches!(read, Poll::Ready(Ok(READ_BULK)));
+        let read = ready!(read)?;
+        self.ended = read == 0;
+        self.input = buffer;
+        Poll::Ready(Ok(read))
     }
 
     /// Lets go of an input buffer that is empty.
@@ -135,6 +154,8 @@ thread_local! {
 
 /// Bytes taken by one read.
 const READ: usize = 64 * 1024;
+/// The same after one that was filled.
+const READ_BULK: usize = 128 * 1024;
 /// Bytes waiting to be sent at most, before the last part.
 const FULL: usize = 128 * 1024;
 /// What a spare buffer has room for, or it is not kept.

@@ -188,7 +188,7 @@ thread_local! {
 /// Bytes taken by one read. What holds a part of them holds the whole buffer, so it is small as long as little comes.
 const READ: usize = 16 * 1024;
 /// The same where much comes.
-const READ_BULK: usize = 64 * 1024;
+const READ_BULK: usize = 128 * 1024;
 /// Reads before what they brought is answered and other tasks get their turn.
 const READS: usize = 4;
 /// Bytes of answers that wait, before no more requests are taken.
