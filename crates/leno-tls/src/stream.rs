@@ -253,5 +253,5 @@ thread_local! {
 const WIRE: usize = 148 * 1024;
 /// The longest record, and a little.
 const ONE_RECORD: usize = 17 * 1024;
-/// Bytes taken by one write: 64 KiB of bodies with the heads of their frames, which would else leave as a record and a packet of their own.
-const WRITTEN: usize = 68 * 1024;
+/// Bytes taken by one write: 128 KiB of bodies with the heads of their frames, which would else leave as a record and a packet of their own.
+const WRITTEN: usize = 132 * 1024;

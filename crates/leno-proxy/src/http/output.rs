@@ -25,5 +25,5 @@ pub(super) fn poll_write(io: &mut dyn Io, output: &mut Output, cx: &mut Context<
     Poll::Ready(Ok(()))
 }
 
-/// Parts of one write.
-const SLICES: usize = 16;
+/// Parts of one write: eight frames with a head each, and what is small behind them.
+const SLICES: usize = 20;

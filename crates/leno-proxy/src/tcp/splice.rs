@@ -15,7 +15,7 @@ use leno_core::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// Bytes moved by one read. Larger reads measured no better (reference/data-path.md, rule 8).
+/// Bytes moved by one read. Larger reads measured no better.
 const SCRATCH: usize = 64 * 1024;
 /// Reads of one direction before other tasks get their turn.
 const TURNS: u32 = 16;

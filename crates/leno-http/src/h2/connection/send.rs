@@ -236,4 +236,4 @@ fn data(stream: &mut Stream, id: u32, most: usize, out: &mut Output) -> Sent {
 /// Bytes that wait on one stream, before more are asked for.
 const QUEUE: usize = 64 * 1024;
 /// Bytes made ready at once: more would only wait, out of turn.
-const OUTPUT: usize = 64 * 1024;
+const OUTPUT: usize = 128 * 1024;
