@@ -177,3 +177,32 @@ fn too_slow(addr: SocketAddr, limit: Duration) -> DialError {
 
 /// A peer that starts a handshake ends it within this time.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+
+    use super::*;
+
+    /// The congestion control of a plain connection to a listener on loopback, by a dialer of the pod with `own`.
+    async fn control_to(addr: IpAddr, own: &[IpAddr]) -> Vec<u8> {
+        let listener = sock::listen(SocketAddr::new(addr, 0)).unwrap();
+        let dialer = Dialer::new(Identity::new(), None, own);
+        let stream = dialer.plain(listener.local_addr().unwrap(), Duration::from_secs(5)).await.unwrap();
+        let control = SockRef::from(&stream).tcp_congestion().unwrap();
+        control.split(|b| *b == 0).next().unwrap_or_default().to_vec()
+    }
+
+    #[tokio::test]
+    async fn connections_to_the_pod_itself_are_not_paced() {
+        assert_eq!(control_to(IpAddr::from([127, 0, 0, 1]), &[]).await, b"reno");
+        // Any other address of this machine will do for the pod's own.
+        let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+        if probe.connect("192.0.2.1:9").is_ok() {
+            let addr = probe.local_addr().unwrap().ip();
+            assert_eq!(control_to(addr, &[addr]).await, b"reno");
+            let default = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap();
+            assert_eq!(control_to(addr, &[]).await, default.trim().as_bytes());
+        }
+    }
+}
