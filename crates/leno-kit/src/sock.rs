@@ -47,10 +47,10 @@ pub fn tune(socket: &impl AsFd) -> io::Result<()> {
 
 /// For a socket whose connections do not leave the pod: they are not paced. Where the node's congestion control is BBR, the kernel
 /// would space out by timers what goes to the application next door, as if a network lay between them. To be set before a connection is
-/// made; those of a listener inherit it. Every process may choose Reno, whatever a node allows (tcp(7), `TCP_CONGESTION`).
+/// made; those of a listener inherit it. Every process may choose Reno, unless the node says otherwise (`tcp_allowed_congestion_control` in tcp(7)).
 ///
 /// # Errors
-/// Where the kernel has no choice to make.
+/// Where the node does not allow it.
 pub fn unpaced(socket: &impl AsFd) -> io::Result<()> {
     SockRef::from(socket).set_tcp_congestion(b"reno")
 }

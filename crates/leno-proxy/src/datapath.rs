@@ -99,7 +99,7 @@ impl DataPath {
         Arc::new(Self { app, clusters, me: ArcSwapOption::empty(), learned: Mutex::default() })
     }
 
-    /// Whether `ip` is one of this pod's own addresses, or loopback: what goes there stays in the pod.
+    /// Whether `ip` is one of this pod's own addresses: what goes there stays in the pod. Loopback is not among them.
     #[must_use]
     pub fn is_own(&self, ip: IpAddr) -> bool {
         self.app.settings.instance_ips.contains(&ip)

@@ -184,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    /// The congestion control of a plain connection to a listener on loopback, by a dialer of the pod with `own`.
+    /// The congestion control of a plain connection to a listener on `addr`, by a dialer of the pod with `own`.
     async fn control_to(addr: IpAddr, own: &[IpAddr]) -> Vec<u8> {
         let listener = sock::listen(SocketAddr::new(addr, 0)).unwrap();
         let dialer = Dialer::new(Identity::new(), None, own);

@@ -22,13 +22,16 @@ async fn connections_in_the_pod_are_not_paced_on_either_side() {
     // What the listener has is inherited.
     assert!(accepted.nodelay().unwrap() && SockRef::from(&accepted).keepalive().unwrap());
     for end in [&app, &accepted] {
-        let control = SockRef::from(end).tcp_congestion().unwrap();
-        assert_eq!(control.split(|b| *b == 0).next(), Some(&b"reno"[..]));
+        assert_eq!(congestion_control(end), "reno");
     }
     let other = connect(listener.local_addr().unwrap(), None).await.unwrap();
     let default = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap();
-    let control = SockRef::from(&other).tcp_congestion().unwrap();
-    assert_eq!(control.split(|b| *b == 0).next(), Some(default.trim().as_bytes()));
+    assert_eq!(congestion_control(&other), default.trim());
+}
+
+fn congestion_control(stream: &TcpStream) -> String {
+    let name = SockRef::from(stream).tcp_congestion().unwrap();
+    String::from_utf8(name.split(|b| *b == 0).next().unwrap().to_vec()).unwrap()
 }
 
 #[tokio::test]
