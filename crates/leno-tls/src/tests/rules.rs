@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use rustls::{AlertDescription, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{End, Mesh, PIPE, carry, name, rustls_server};
+use super::{End, Mesh, PIPE, carry, name, noise, rustls_server};
 use crate::key::Kind;
 use crate::records::Records;
 use crate::{accept, connect};
@@ -265,4 +265,11 @@ async fn parts_of_a_write_become_one_record() {
     let opened = server.records.open(&mut wire).unwrap().unwrap();
     assert_eq!(opened.data, b"one reco");
     assert_eq!(opened.length, 5 + 8 + 1 + 16);
+}
+
+#[tokio::test]
+async fn eight_full_frames_with_their_heads_leave_in_one_write() {
+    let (mut client, _server) = Mesh::new().meet().await;
+    let frames = noise(8 * (9 + 16 * 1024));
+    assert_eq!(client.write(&frames).await.unwrap(), frames.len());
 }

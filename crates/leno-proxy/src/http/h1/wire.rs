@@ -162,3 +162,32 @@ const FULL: usize = 128 * 1024;
 const SPARE_SIZE: usize = 1024;
 /// A larger buffer is not kept.
 const KEPT: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn reads_become_large_after_one_that_was_filled_and_small_again() {
+        let (mut other, io) = tokio::io::duplex(1024 * 1024);
+        let mut wire = Wire::new(Box::new(io));
+        let bytes: Vec<u8> = (0..READ + READ_BULK + 10).map(|i| (i % 251) as u8).collect();
+        other.write_all(&bytes).await.unwrap();
+        let mut came = Vec::new();
+        for wanted in [READ, READ_BULK, 10] {
+            assert_eq!(poll_fn(|cx| wire.poll_fill(cx)).await.unwrap(), wanted);
+            came.extend_from_slice(&wire.input.split());
+        }
+        assert!(came == bytes, "other bytes came");
+        other.write_all(b"a few").await.unwrap();
+        assert_eq!(poll_fn(|cx| wire.poll_fill(cx)).await.unwrap(), 5);
+        assert!(wire.input.capacity() < READ, "a few bytes hold {} with them", wire.input.capacity());
+        drop(other);
+        assert_eq!(poll_fn(|cx| wire.poll_fill(cx)).await.unwrap(), 0);
+        assert!(wire.ended);
+    }
+}
