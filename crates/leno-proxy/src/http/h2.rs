@@ -3,7 +3,8 @@
 //! One task for each connection owns its socket: it reads what there is, acts on every frame of it, and sends all that is to be
 //! sent as one write. A client's requests are answered in that same task, so a request crosses no channel and wakes nobody on
 //! its way in; towards an endpoint a request is written under a short lock, which wakes the connection's task once for all
-//! the requests that come before it gets its turn.
+//! the requests that come before it gets its turn. Of many messages at once the first leave while the others are being made, so
+//! that the peer is at work meanwhile.
 //!
 //! A client's connection is served by one core at a time. That is no loss where a proxy has one worker, and it has one unless
 //! it is given more; then connections are what is spread over them.
@@ -57,6 +58,9 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// Bytes in flight of one connection, half of them for streams that become wider: slow readers must not stop the others, and
 /// together must not fill the memory.
 const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// Messages that leave together where many are made in one turn. Fewer would cost more writes and wake the peer more often; with
+/// more the peer has nothing to do until all are made, and this end nothing after that.
+const BATCH: usize = 32;
 const WINDOWS: Windows = Windows { stream: STREAM_WINDOW, connection: CONNECTION_WINDOW };
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The client's side of a connection: many requests at once.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ use tokio::time::{Instant, Sleep};
 use super::core::{Core, Wakers};
 use super::driver::Driver;
 use super::outgoing::{Failed, Outgoing};
-use super::{Failure, Incoming, WINDOWS};
+use super::{BATCH, Failure, Incoming, WINDOWS};
+use crate::cluster::lock;
 use crate::http::body::BodyError;
 use crate::http::client::{Dispatch, SendError, of_body};
 use crate::tcp::splice::Io;
@@ -25,23 +26,28 @@ use crate::tcp::splice::Io;
 #[derive(Clone)]
 pub struct Http2(Arc<Handle>);
 
-struct Handle(Arc<Core>);
+struct Handle {
+    core: Arc<Core>,
+    /// The connection's task has it.
+    driver: Weak<Mutex<Driver>>,
+}
 
 /// Starts HTTP/2 on `io`.
 #[must_use]
 pub fn connect(io: Box<dyn Io>) -> Http2 {
     let core = Core::new(Role::Client, WINDOWS);
-    let driver = Driver::new(io, Arc::clone(&core));
-    let mut task = Task { driver, alive: None, asked: None, closing: false };
-    tokio::spawn(std::future::poll_fn(move |cx| task.poll(cx)));
-    Http2(Arc::new(Handle(core)))
+    let driver = Arc::new(Mutex::new(Driver::new(io, Arc::clone(&core))));
+    let handle = Handle { core, driver: Arc::downgrade(&driver) };
+    let mut task = Task { alive: None, asked: None, closing: false };
+    tokio::spawn(std::future::poll_fn(move |cx| task.poll(&mut lock(&driver), cx)));
+    Http2(Arc::new(handle))
 }
 
 impl Http2 {
     /// Streams that the peer allows at once; `None` where no request can be sent any more.
     #[must_use]
     pub fn streams(&self) -> Option<usize> {
-        let state = self.0.0.lock();
+        let state = self.0.core.lock();
         let closed = state.over.is_some() || state.conn.is_closing();
         (!closed).then(|| state.conn.max_streams())
     }
@@ -57,7 +63,7 @@ impl Http2 {
     /// # Errors
     /// See [`SendError`].
     pub async fn send(&self, request: &mut Dispatch) -> Result<Response<Incoming>, SendError> {
-        let core = &self.0.0;
+        let core = &self.0.core;
         let head = &mut request.head;
         let end = request.body.is_end_stream();
         let length = if end { Some(0) } else { request.body.size_hint().exact() };
@@ -72,11 +78,15 @@ impl Http2 {
             }
             let stream = state.conn.open(head, end);
             state.add(stream, if end { 1 } else { 2 });
-            Some(stream)
+            state.unsent += 1;
+            Some((stream, state.unsent))
         });
-        let Some(stream) = opened else {
+        let Some((stream, unsent)) = opened else {
             return Err(SendError { bytes_left: false, ..of_failure(&Failure::Refused) });
         };
+        if unsent.is_multiple_of(BATCH) {
+            self.0.write();
+        }
         request.left = true;
         let incoming = Incoming::answer(Arc::clone(core), stream);
         let mut upload = (!end).then(|| Outgoing { core: Arc::clone(core), stream, body: request.take_body() });
@@ -99,9 +109,21 @@ impl Http2 {
     }
 }
 
+impl Handle {
+    /// Sends what waits, without the connection's task, whose turn may be long to come. Where that is at work it does so itself;
+    /// where this fails it will learn of it, as it was woken.
+    fn write(&self) {
+        let Some(driver) = self.driver.upgrade() else { return };
+        let Ok(mut driver) = driver.try_lock() else { return };
+        if let Some(task) = self.core.task() {
+            let _ = driver.poll_write(&mut Context::from_waker(&task));
+        }
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.change(|state| state.abandoned = true);
+        self.core.change(|state| state.abandoned = true);
     }
 }
 
@@ -127,7 +149,6 @@ fn code(error: &BodyError) -> Code {
 
 /// The task of a connection.
 struct Task {
-    driver: Driver,
     /// Runs while there are requests under way.
     alive: Option<Pin<Box<Sleep>>>,
     /// When the peer was asked whether it is still there.
@@ -136,16 +157,16 @@ struct Task {
 }
 
 impl Task {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, driver: &mut Driver, cx: &mut Context<'_>) -> Poll<()> {
         if self.closing {
-            return self.driver.poll_shutdown(cx).map(|_| ());
+            return driver.poll_shutdown(cx).map(|_| ());
         }
-        let core = Arc::clone(&self.driver.core);
+        let core = Arc::clone(&driver.core);
         core.begin(cx);
         let mut none = Vec::new();
-        let mut over = match self.driver.poll_read(cx, &mut none) {
+        let mut over = match driver.poll_read(cx, &mut none) {
             Poll::Ready(why) => Some(why),
-            Poll::Pending => self.is_lost(cx).then(|| Failure::Broken("the peer does not answer pings".into())),
+            Poll::Pending => self.is_lost(driver, cx).then(|| Failure::Broken("the peer does not answer pings".into())),
         };
         {
             let mut state = core.lock();
@@ -153,7 +174,7 @@ impl Task {
                 state.conn.leave();
             }
         }
-        match self.driver.poll_write(cx) {
+        match driver.poll_write(cx) {
             Poll::Ready(Err(error)) => over = over.or(Some(Failure::Broken(error.to_string()))),
             Poll::Ready(Ok(())) if core.lock().conn.is_done() => {
                 over = over.or(Some(Failure::Broken("it was closed".into())));
@@ -163,16 +184,16 @@ impl Task {
         let Some(why) = over else { return Poll::Pending };
         core.end(&why);
         self.closing = true;
-        self.driver.poll_shutdown(cx).map(|_| ())
+        driver.poll_shutdown(cx).map(|_| ())
     }
 
     /// Whether the peer has said nothing for too long while something is expected of it.
-    fn is_lost(&mut self, cx: &mut Context<'_>) -> bool {
-        let busy = self.driver.core.lock().conn.open_streams() > 0;
+    fn is_lost(&mut self, driver: &Driver, cx: &mut Context<'_>) -> bool {
+        let busy = driver.core.lock().conn.open_streams() > 0;
         if !busy && self.alive.is_none() {
             return false;
         }
-        let heard = self.driver.heard;
+        let heard = driver.heard;
         if self.asked.is_some_and(|asked| heard > asked) {
             self.asked = None;
         }
@@ -188,7 +209,7 @@ impl Task {
                 self.alive = None;
                 return false;
             } else if now >= heard + PING_EVERY {
-                self.driver.core.lock().conn.ping();
+                driver.core.lock().conn.ping();
                 self.asked = Some(now);
                 timer.as_mut().reset(now + PING_PATIENCE);
             } else {

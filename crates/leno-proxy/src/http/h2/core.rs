@@ -25,6 +25,8 @@ pub(super) struct State {
     /// The connection's task, and whether it is at work: then it need not be woken.
     task: Option<Waker>,
     pub(super) awake: bool,
+    /// Requests that were opened since what waits was last made ready to be sent.
+    pub(super) unsent: usize,
     /// Why the connection is no more.
     pub(super) over: Option<Failure>,
     /// Nobody can open streams any more.
@@ -64,7 +66,8 @@ impl Core {
     pub(super) fn new(role: Role, windows: Windows) -> Arc<Self> {
         let conn = Connection::new(role, windows);
         let slots = ByStream::default();
-        Arc::new(Self(Mutex::new(State { conn, slots, task: None, awake: true, over: None, abandoned: false })))
+        let state = State { conn, slots, task: None, awake: true, unsent: 0, over: None, abandoned: false };
+        Arc::new(Self(Mutex::new(state)))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -90,6 +93,11 @@ impl Core {
         if !state.task.as_ref().is_some_and(|t| t.will_wake(cx.waker())) {
             state.task = Some(cx.waker().clone());
         }
+    }
+
+    /// The connection's task, once it has begun.
+    pub(super) fn task(&self) -> Option<Waker> {
+        self.lock().task.clone()
     }
 
     /// Ends all streams that have not ended.

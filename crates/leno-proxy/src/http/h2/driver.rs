@@ -132,6 +132,7 @@ impl Driver {
     fn take_output(&mut self) {
         {
             let mut state = self.core.lock();
+            state.unsent = 0;
             state.conn.fill();
             state.conn.take_output(&mut self.output);
             state.roomy(&mut self.wakers);

@@ -19,7 +19,7 @@ use super::core::{Asked, Core};
 use super::driver::Driver;
 use super::outgoing::{Failed, Outgoing};
 use super::stream::Stream;
-use super::{Failure, Incoming, WINDOWS};
+use super::{BATCH, Failure, Incoming, WINDOWS};
 use crate::http::body::{Body, BodyError, Request, Response};
 use crate::http::h1::Upgrade;
 use crate::tcp::splice::Io;
@@ -65,6 +65,10 @@ where
         }
         while let Poll::Ready(Some(rest)) = exchanges.poll_next_unpin(cx) {
             ended.push(rest);
+            if ended.len().is_multiple_of(BATCH) {
+                // The client goes on with these meanwhile. Where it fails, the next one does.
+                let _ = driver.poll_write(cx);
+            }
         }
         let written = driver.poll_write(cx);
         // With them their records are made, which nobody should have to wait for.

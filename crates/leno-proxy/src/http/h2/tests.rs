@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use http::StatusCode;
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, StreamBody};
@@ -12,7 +13,7 @@ use leno_kit::Drain;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
-use super::{Http2, connect, serve};
+use super::{BATCH, Http2, connect, serve};
 use crate::http::body::{Body, BodyError, Request, Response};
 use crate::http::client::Dispatch;
 
@@ -81,13 +82,64 @@ async fn what_is_asked_while_the_socket_is_full_is_sent_when_it_is_not() {
     while let Ok(Ok(n)) = tokio::time::timeout(Duration::from_millis(300), far.read(&mut part)).await {
         read.extend_from_slice(&part[..n]);
     }
-    let mut rest = &read[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len()..];
-    let mut heads = 0;
-    while let [a, b, c, kind, ..] = *rest {
-        heads += u32::from(kind == 1);
-        rest = &rest[9 + (usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c))..];
+    assert_eq!(heads(&read[PREFACE.len()..]), 3, "requests that were sent");
+}
+
+#[tokio::test]
+async fn of_many_requests_the_first_leave_without_the_connections_task() {
+    let (client, mut far) = alone();
+    tokio::task::yield_now().await;
+    let mut asking: Vec<_> = (0..BATCH + 1)
+        .map(|_| {
+            let client = client.clone();
+            Box::pin(async move { client.send(&mut ask(Body::empty())).await.map(drop) })
+        })
+        .collect();
+    // From here on no task has a turn.
+    for one in &mut asking {
+        assert!(one.now_or_never().is_none(), "answered by nobody");
     }
-    assert_eq!(heads, 3, "requests that were sent");
+    let mut sent = vec![0; 64 * 1024];
+    let n = far.read(&mut sent).now_or_never().expect("something was sent").expect("good");
+    assert_eq!(heads(&sent[PREFACE.len()..n]), BATCH);
+    let n = far.read(&mut sent).await.expect("good");
+    assert_eq!(heads(&sent[..n]), 1, "what the task sends");
+}
+
+#[tokio::test]
+async fn of_many_answers_the_first_leave_while_others_are_made() {
+    let (near, far) = duplex(64 * 1024);
+    let near = Arc::new(tokio::sync::Mutex::new(near));
+    let (client, made, seen) = (Arc::clone(&near), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let told = Arc::clone(&seen);
+    let handle = move |_| {
+        let (client, made, seen) = (Arc::clone(&client), Arc::clone(&made), Arc::clone(&seen));
+        async move {
+            if made.fetch_add(1, Ordering::Relaxed) == BATCH {
+                let mut came = vec![0; 64 * 1024];
+                let n = client.lock().await.read(&mut came).now_or_never().map_or(0, |n| n.expect("good"));
+                seen.store(heads(&came[..n]), Ordering::Relaxed);
+            }
+            Response::new(Body::empty())
+        }
+    };
+    let asked: Vec<u8> = (0..=BATCH as u32)
+        .flat_map(|n| [&b"\0\0\x06\x01\x05"[..], &(2 * n + 1).to_be_bytes(), b"\x82\x86\x84\x01\x01a"].concat())
+        .collect();
+    near.lock().await.write_all(&[PREFACE, b"\0\0\0\x04\0\0\0\0\0", &asked].concat()).await.expect("asked");
+    let serving = serve(Box::new(far), Drain::never(), std::future::pending(), handle);
+    let _ = tokio::time::timeout(Duration::from_millis(200), serving).await;
+    assert_eq!(told.load(Ordering::Relaxed), BATCH, "answers that had come when one more was made");
+}
+
+/// HEADERS among these frames.
+fn heads(mut frames: &[u8]) -> usize {
+    let mut heads = 0;
+    while let [a, b, c, kind, ..] = *frames {
+        heads += usize::from(kind == 1);
+        frames = &frames[9 + (usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c))..];
+    }
+    heads
 }
 
 #[tokio::test]
@@ -239,7 +291,7 @@ async fn who_asks_and_never_reads_is_not_served_for_long() {
     tokio::spawn(serve(Box::new(far), Drain::never(), std::future::pending(), |_| async {
         Response::new(Body::empty())
     }));
-    near.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("greeted");
+    near.write_all(&[PREFACE, b"\0\0\0\x04\0\0\0\0\0"].concat()).await.expect("greeted");
     let (mut stream, mut asked) = (1u32, 0);
     loop {
         let mut frame = b"\0\0\x06\x01\x05".to_vec();
@@ -258,3 +310,4 @@ async fn who_asks_and_never_reads_is_not_served_for_long() {
 }
 
 const CHUNK: usize = 4096;
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
