@@ -2,18 +2,21 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-/// A queue of chunks. Most hold one at most, and that takes no memory of its own.
+/// A queue of chunks. Most hold one at most, and that takes no memory of its own. Small ones that wait behind others become one:
+/// a hundred messages that come together are passed on as two frames, and do not keep the buffers alive that they came in.
 #[derive(Debug, Default)]
 pub struct Chunks {
     first: Bytes,
     rest: VecDeque<Bytes>,
+    /// Small ones behind all others.
+    small: Option<BytesMut>,
 }
 
 impl Chunks {
     /// An empty queue.
-    pub const NONE: Self = Self { first: Bytes::new(), rest: VecDeque::new() };
+    pub const NONE: Self = Self { first: Bytes::new(), rest: VecDeque::new(), small: None };
 
     /// Whether there is none.
     #[must_use]
@@ -25,8 +28,14 @@ impl Chunks {
     pub fn push(&mut self, chunk: Bytes) {
         if self.first.is_empty() {
             self.first = chunk;
-        } else if !chunk.is_empty() {
+        } else if chunk.len() >= SMALL {
+            self.close();
             self.rest.push_back(chunk);
+        } else if !chunk.is_empty() {
+            if self.small.as_ref().is_some_and(|s| s.len() + chunk.len() > TOGETHER) {
+                self.close();
+            }
+            self.small.get_or_insert_default().extend_from_slice(&chunk);
         }
     }
 
@@ -38,20 +47,38 @@ impl Chunks {
         if self.first.len() > most {
             return Some(self.first.split_to(most));
         }
+        if self.rest.is_empty() {
+            self.close();
+        }
         let next = self.rest.pop_front().unwrap_or_default();
         Some(std::mem::replace(&mut self.first, next))
     }
 
     /// Takes them all, and says how many bytes they were.
     pub fn clear(&mut self) -> usize {
-        let all = std::mem::take(self);
+        let mut all = std::mem::take(self);
+        all.close();
         all.first.len() + all.rest.iter().map(Bytes::len).sum::<usize>()
     }
+
+    /// No more is added to the small ones.
+    fn close(&mut self) {
+        self.rest.extend(self.small.take().map(BytesMut::freeze));
+    }
 }
+
+/// Shorter chunks are copied, as a socket's output does.
+const SMALL: usize = 4 * 1024;
+/// Most bytes of small ones that become one: a frame of HTTP/2's default size.
+const TOGETHER: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn drain(chunks: &mut Chunks, most: usize) -> Vec<Bytes> {
+        std::iter::from_fn(|| chunks.pop(most)).collect()
+    }
 
     #[test]
     fn chunks_come_out_as_they_went_in() {
@@ -60,11 +87,40 @@ mod tests {
         for text in ["abc", "", "de", "f"] {
             chunks.push(Bytes::from(text));
         }
-        let parts: Vec<Bytes> = std::iter::from_fn(|| chunks.pop(2)).collect();
-        assert_eq!(parts, ["ab", "c", "de", "f"]);
+        assert_eq!(drain(&mut chunks, 2), ["ab", "c", "de", "f"]);
         assert!(chunks.is_empty());
         chunks.push(Bytes::from("gh"));
         chunks.push(Bytes::from("i"));
         assert_eq!((chunks.clear(), chunks.is_empty()), (3, true));
+    }
+
+    #[test]
+    fn small_ones_that_wait_become_one() {
+        let mut chunks = Chunks::default();
+        for _ in 0..100 {
+            chunks.push(Bytes::from_static(&[1; 105]));
+        }
+        let parts = drain(&mut chunks, usize::MAX);
+        assert_eq!(parts.iter().map(Bytes::len).collect::<Vec<_>>(), [105, 99 * 105]);
+
+        for _ in 0..30 {
+            chunks.push(Bytes::from_static(&[2; 1000]));
+        }
+        let parts = drain(&mut chunks, usize::MAX);
+        assert_eq!(parts.iter().map(Bytes::len).collect::<Vec<_>>(), [1000, 16_000, 13_000]);
+    }
+
+    #[test]
+    fn large_ones_are_not_copied_and_keep_their_place() {
+        let large = Bytes::from(vec![3; SMALL]);
+        let mut chunks = Chunks::default();
+        for part in [&b"a"[..], b"b", b"c"] {
+            chunks.push(Bytes::from_static(part));
+        }
+        chunks.push(large.clone());
+        chunks.push(Bytes::from_static(b"d"));
+        let parts = drain(&mut chunks, usize::MAX);
+        assert_eq!(parts, [&b"a"[..], b"bc", &large, b"d"]);
+        assert_eq!(parts[2].as_ptr(), large.as_ptr());
     }
 }
