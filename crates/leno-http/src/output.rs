@@ -98,6 +98,6 @@ impl Output {
 }
 
 /// Shorter payloads are copied.
-const COPY: usize = 4 * 1024;
+pub(crate) const COPY: usize = 4 * 1024;
 /// A buffer begins with room for so many bytes.
 const ROOM: usize = 1024;

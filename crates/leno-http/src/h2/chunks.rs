@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::output::COPY;
+
 /// A queue of chunks. Most hold one at most, and that takes no memory of its own. Small ones that wait behind others become one:
 /// a hundred messages that come together are passed on as two frames, and do not keep the buffers alive that they came in.
 #[derive(Debug, Default)]
@@ -28,7 +30,7 @@ impl Chunks {
     pub fn push(&mut self, chunk: Bytes) {
         if self.first.is_empty() {
             self.first = chunk;
-        } else if chunk.len() >= SMALL {
+        } else if chunk.len() >= COPY {
             self.close();
             self.rest.push_back(chunk);
         } else if !chunk.is_empty() {
@@ -47,28 +49,28 @@ impl Chunks {
         if self.first.len() > most {
             return Some(self.first.split_to(most));
         }
-        if self.rest.is_empty() {
-            self.close();
-        }
-        let next = self.rest.pop_front().unwrap_or_default();
+        let next = self.rest.pop_front().or_else(|| self.joined()).unwrap_or_default();
         Some(std::mem::replace(&mut self.first, next))
     }
 
     /// Takes them all, and says how many bytes they were.
     pub fn clear(&mut self) -> usize {
-        let mut all = std::mem::take(self);
-        all.close();
-        all.first.len() + all.rest.iter().map(Bytes::len).sum::<usize>()
+        let all = std::mem::take(self);
+        all.first.len() + all.rest.iter().map(Bytes::len).sum::<usize>() + all.small.map_or(0, |s| s.len())
     }
 
     /// No more is added to the small ones.
     fn close(&mut self) {
-        self.rest.extend(self.small.take().map(BytesMut::freeze));
+        let small = self.joined();
+        self.rest.extend(small);
+    }
+
+    /// The small ones, as one.
+    fn joined(&mut self) -> Option<Bytes> {
+        self.small.take().map(BytesMut::freeze)
     }
 }
 
-/// Shorter chunks are copied, as a socket's output does.
-const SMALL: usize = 4 * 1024;
 /// Most bytes of small ones that become one: a frame of HTTP/2's default size.
 const TOGETHER: usize = 16 * 1024;
 
@@ -112,7 +114,7 @@ mod tests {
 
     #[test]
     fn large_ones_are_not_copied_and_keep_their_place() {
-        let large = Bytes::from(vec![3; SMALL]);
+        let large = Bytes::from(vec![3; COPY]);
         let mut chunks = Chunks::default();
         for part in [&b"a"[..], b"b", b"c"] {
             chunks.push(Bytes::from_static(part));
