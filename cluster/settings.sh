@@ -3,6 +3,7 @@
 
 KUBERNETES=${LENO_KUBERNETES:-v1.37.2}
 COREDNS=${LENO_COREDNS:-v1.14.6}
+HELM=${LENO_HELM:-v3.22.0}
 CACHE=${LENO_CACHE:-$HOME/.cache/leno}
 PROGRAMS=$CACHE/kubernetes/$KUBERNETES
 # Everything that a running cluster writes; removed by down.sh.

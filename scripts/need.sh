@@ -6,6 +6,7 @@
 set -euo pipefail
 step=${1:?build, run, check, test, fuzz, bench, bench-control, pgo, cluster, images or dashboard}
 cache=${LENO_CACHE:-$HOME/.cache/leno}
+here=$(cd "$(dirname "$0")/.." && pwd)
 
 packages=()
 want() { # want PROGRAM PACKAGE: the package is needed where the program is missing
@@ -105,10 +106,11 @@ if ! command -v cargo >/dev/null; then
   exit 1
 fi
 
+# Not optimised: that takes minutes, and they run for seconds.
 cargo_tool() { # cargo_tool PROGRAM CRATE VERSION: from crates.io, kept outside the checkout
   if ! command -v "$1" >/dev/null; then
     echo "installing with cargo: $2 $3"
-    cargo install --quiet --locked "$2" --version "$3"
+    cargo install --quiet --debug --locked "$2" --version "$3"
   fi
 }
 
@@ -116,7 +118,7 @@ fortio() {
   [ -x "$cache/bin/fortio" ] && return
   command -v go >/dev/null || { echo "missing: Go, to build fortio (the load generator that figures are compared with)" >&2; exit 1; }
   echo "installing with go: fortio.org/fortio v1.66.5 into $cache/bin"
-  GOBIN="$cache/bin" go install fortio.org/fortio@v1.66.5
+  GOBIN="$cache/bin" "$here/scripts/go.sh" install fortio.org/fortio@v1.66.5
 }
 
 case $step in
@@ -146,19 +148,18 @@ test)
   if [ ! -x "$cache/bin/h2spec" ]; then
     command -v go >/dev/null || { echo "missing: Go, to build h2spec (the conformance tests of HTTP/2)" >&2; exit 1; }
     echo "installing with go: github.com/summerwind/h2spec v2.2.1 into $cache/bin"
-    GOBIN="$cache/bin" CGO_ENABLED=0 go install -trimpath github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
+    GOBIN="$cache/bin" "$here/scripts/go.sh" install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
   fi
-  here=$(cd "$(dirname "$0")/.." && pwd)
   # Built anew when its source changes.
   if [ ! -x "$cache/bin/otelcol" ] || [ "$here/e2e/collector/go.sum" -nt "$cache/bin/otelcol" ] || [ "$here/e2e/collector/main.go" -nt "$cache/bin/otelcol" ]; then
     command -v go >/dev/null || { echo "missing: Go, to build the OpenTelemetry collector (traces are sent to it)" >&2; exit 1; }
     echo "building with go: e2e/collector (OpenTelemetry's collector) into $cache/bin/otelcol"
-    (cd "$here/e2e/collector" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$cache/bin/otelcol" .)
+    (cd "$here/e2e/collector" && "$here/scripts/go.sh" build -o "$cache/bin/otelcol" .)
   fi
   if [ ! -x "$cache/bin/helm" ] && ! command -v helm >/dev/null; then
     command -v go >/dev/null || { echo "missing: Go, to build helm (the chart is compared with leno install)" >&2; exit 1; }
-    echo "installing with go: helm.sh/helm/v3 v3.18.6 into $cache/bin"
-    GOBIN="$cache/bin" CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" helm.sh/helm/v3/cmd/helm@v3.18.6
+    mkdir -p "$cache/bin"
+    ln -sf "$("$here/cluster/programs.sh" helm)/helm" "$cache/bin/helm"
   fi
   ;;
 esac
