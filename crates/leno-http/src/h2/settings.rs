@@ -23,8 +23,8 @@ impl Default for Peer {
 }
 
 impl Peer {
-    /// Takes a frame's payload.
-    pub(super) fn read(&mut self, payload: &[u8]) -> Result<(), (Code, &'static str)> {
+    /// Takes a frame's payload. A server may not speak of its own pushes (RFC 9113, section 6.5.2).
+    pub(super) fn read(&mut self, payload: &[u8], by_server: bool) -> Result<(), (Code, &'static str)> {
         if !payload.len().is_multiple_of(ENTRY) {
             return Err((Code::FRAME_SIZE_ERROR, "SETTINGS of a wrong size"));
         }
@@ -34,6 +34,7 @@ impl Peer {
             match id {
                 HEADER_TABLE_SIZE => self.table = size,
                 ENABLE_PUSH if value > 1 => return Err((Code::PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")),
+                ENABLE_PUSH if by_server && value == 1 => return Err((Code::PROTOCOL_ERROR, "a server sets ENABLE_PUSH")),
                 MAX_CONCURRENT_STREAMS => self.streams = size,
                 INITIAL_WINDOW_SIZE if value > i32::MAX as u32 => {
                     return Err((Code::FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE is too large"));

@@ -189,7 +189,7 @@ impl Connection {
         }
         self.useless()?;
         let before = self.peer.window;
-        if let Err((code, why)) = self.peer.read(payload) {
+        if let Err((code, why)) = self.peer.read(payload, self.role == Role::Client) {
             return Err(self.abort(code, why));
         }
         self.encoder.allow(self.peer.table);

@@ -186,6 +186,7 @@ fn a_client_refuses_what_no_server_may_send() {
         ("a stream that it did not open", frame(1, 5, 3, OK), Code::PROTOCOL_ERROR),
         ("a stream of the server's", frame(1, 5, 2, OK), Code::PROTOCOL_ERROR),
         ("a push", frame(5, 4, 1, &[0, 0, 0, 2, 0x82]), Code::PROTOCOL_ERROR),
+        ("ENABLE_PUSH of 1", frame(4, 0, 0, &[0, 2, 0, 0, 0, 1]), Code::PROTOCOL_ERROR),
         ("more than all", [frame(1, 5, 1, OK), frame(0, 1, 1, b"x")].concat(), Code::STREAM_CLOSED),
     ];
     for (what, bytes, code) in cases {
