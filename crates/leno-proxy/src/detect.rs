@@ -11,6 +11,8 @@ use leno_core::names;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::tcp::splice::Io;
+
 /// How long a client may be silent before its server is asked whether it wants to speak first. Long enough for the
 /// first packet of a client that speaks, short against what a person or a connection pool notices.
 pub const CLIENT_SILENCE: Duration = Duration::from_millis(30);
@@ -191,6 +193,12 @@ impl<S> Prefixed<S> {
     /// The stream beneath; what is left of the prefix is lost.
     pub fn into_inner(self) -> S {
         self.inner
+    }
+}
+
+impl<S: Io> Io for Prefixed<S> {
+    fn abort(&self) {
+        self.inner.abort();
     }
 }
 

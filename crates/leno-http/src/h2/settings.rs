@@ -34,7 +34,9 @@ impl Peer {
             match id {
                 HEADER_TABLE_SIZE => self.table = size,
                 ENABLE_PUSH if value > 1 => return Err((Code::PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")),
-                ENABLE_PUSH if by_server && value == 1 => return Err((Code::PROTOCOL_ERROR, "a server sets ENABLE_PUSH")),
+                ENABLE_PUSH if by_server && value == 1 => {
+                    return Err((Code::PROTOCOL_ERROR, "a server sets ENABLE_PUSH"));
+                }
                 MAX_CONCURRENT_STREAMS => self.streams = size,
                 INITIAL_WINDOW_SIZE if value > i32::MAX as u32 => {
                     return Err((Code::FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE is too large"));

@@ -14,10 +14,10 @@ use leno_identity::tls::Unverified;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
 use super::{Origin, Verdict, agent_or_own, connect};
-use crate::tcp::splice::Io;
 use leno_core::names::port;
 
 /// What is asked.
@@ -123,7 +123,7 @@ impl Get {
 
     async fn exchange(
         &self,
-        stream: impl Io + 'static,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         target: &Target,
         agent: Option<&HeaderValue>,
     ) -> Result<(StatusCode, Option<String>), String> {

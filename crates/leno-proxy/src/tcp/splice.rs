@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use leno_core::Reason;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 /// Bytes moved by one read. Larger reads measured no better.
@@ -25,8 +27,37 @@ thread_local! {
 }
 
 /// A byte stream that can be spliced.
-pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Lets the peer see a connection that broke, not one that ended, when this is dropped. Nothing to do where a drop says so itself.
+    fn abort(&self) {}
+}
+
+impl Io for TcpStream {
+    /// A reset instead of a FIN. What the peer has not been sent yet is lost, as it is where the peer's own peer breaks off.
+    fn abort(&self) {
+        // The socket may have been shut by the kernel already: then the peer knows.
+        let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+/// A drop writes no close_notify, which other sidecars take for what it is; the reset tells who does not look.
+impl<S: Io> Io for leno_tls::Stream<S> {
+    fn abort(&self) {
+        self.get_ref().abort();
+    }
+}
+
+impl<S: Io + ?Sized> Io for Box<S> {
+    fn abort(&self) {
+        (**self).abort();
+    }
+}
+
+/// Where there is nobody.
+impl Io for tokio::io::Empty {}
+
+#[cfg(test)]
+impl Io for tokio::io::DuplexStream {}
 
 /// Counts bytes as they pass.
 pub trait Meter {
@@ -46,7 +77,8 @@ pub struct Ended {
 }
 
 /// Carries bytes both ways until both sides have ended, one breaks, or nothing moves for `idle`. Each side may end on
-/// its own: the other direction goes on (half-close).
+/// its own: the other direction goes on (half-close). Where one breaks so does the other: an end that nobody meant could be taken for
+/// the end of what was sent, as by HTTP/1.0 or FTP (Envoy's TCP proxy resets too).
 pub async fn splice(
     client: &mut (impl Io + ?Sized),
     server: &mut (impl Io + ?Sized),
@@ -56,7 +88,7 @@ pub async fn splice(
     let mut up = Half::new(Reason::ClientGone, Reason::UpstreamAborted);
     let mut down = Half::new(Reason::UpstreamAborted, Reason::ClientGone);
     let mut timer = IdleTimer::new(idle);
-    poll_fn(|cx| {
+    let ended = poll_fn(|cx| {
         let mut moved = false;
         let upward = up.poll(cx, client, server, &mut moved, |n| meter.received(n));
         let downward = down.poll(cx, server, client, &mut moved, |n| meter.sent(n));
@@ -69,7 +101,12 @@ pub async fn splice(
             _ => timer.poll(cx, moved),
         }
     })
-    .await
+    .await;
+    if matches!(ended.reason, Reason::ClientGone | Reason::UpstreamAborted) {
+        client.abort();
+        server.abort();
+    }
+    ended
 }
 
 /// One direction.

@@ -87,6 +87,69 @@ async fn much_data_passes_both_ways_whole() {
     assert!(back == expected, "{} of {} bytes, or changed ones", back.len(), expected.len());
 }
 
+/// Breaks off: the peer sees a reset, no end.
+fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a reset at the end");
+    drop(stream);
+}
+
+/// Says three bytes and breaks off when it has been told three.
+async fn breaker() -> std::net::SocketAddr {
+    raw(|mut stream| async move {
+        let _ = stream.write_all(b"one").await;
+        let _ = stream.read_exact(&mut [0; 3]).await;
+        reset(stream);
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_breaks_off_has_no_end() {
+    let scene = || Scene::new(Protocol::Tcp);
+    let plain = scene().plain_pod(breaker().await, "v1").start().await;
+    let mutual = scene().meshed_pod(breaker().await, "v1", Sidecar::strict()).await.start().await;
+    for (what, addr) in [("plain", plain.addr()), ("mutual TLS", mutual.addr())] {
+        let mut stream = TcpStream::connect(addr).await.expect("connects");
+        stream.read_exact(&mut [0; 3]).await.expect("read");
+        stream.write_all(b"two").await.expect("written");
+        let end = stream.read(&mut [0; 3]).await.expect_err("a reset, not an end");
+        assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_the_client_breaks_off_has_no_end() {
+    for mutual in [false, true] {
+        let (seen, mut ends) = tokio::sync::mpsc::channel(1);
+        let pod = raw(move |mut stream| {
+            let seen = seen.clone();
+            async move {
+                let _ = stream.write_all(b"one").await;
+                let mut all = Vec::new();
+                let end = stream.read_to_end(&mut all).await.map_err(|e| e.kind());
+                let _ = seen.send((all, end)).await;
+            }
+        })
+        .await;
+        let scene = Scene::new(Protocol::Tcp);
+        let scene =
+            if mutual { scene.meshed_pod(pod, "v1", Sidecar::strict()).await } else { scene.plain_pod(pod, "v1") };
+        let client = scene.start().await;
+        let mut stream = TcpStream::connect(client.addr()).await.expect("connects");
+        stream.read_exact(&mut [0; 3]).await.expect("read");
+        stream.write_all(b"two").await.expect("written");
+        // What was written must be there first: a reset overtakes what waits.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        reset(stream);
+        let (all, end) = ends.recv().await.expect("told");
+        assert_eq!(
+            (all.as_slice(), end),
+            (b"two".as_slice(), Err(std::io::ErrorKind::ConnectionReset)),
+            "mutual: {mutual}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn http_on_an_undeclared_port_is_seen_as_http() {
     let client =

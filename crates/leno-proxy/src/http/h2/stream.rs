@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Incoming;
 use super::outgoing::Outgoing;
+use crate::tcp::splice::Io;
 
 /// One end of a tunnel.
 pub(super) struct Stream {
@@ -65,6 +66,9 @@ impl AsyncWrite for Stream {
         Poll::Ready(Ok(()))
     }
 }
+
+/// Dropping it resets the stream.
+impl Io for Stream {}
 
 impl Drop for Stream {
     fn drop(&mut self) {
