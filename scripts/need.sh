@@ -151,10 +151,12 @@ test)
     GOBIN="$cache/bin" "$here/scripts/go.sh" install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible
   fi
   # Built anew when its source changes.
-  if [ ! -x "$cache/bin/otelcol" ] || [ "$here/e2e/collector/go.sum" -nt "$cache/bin/otelcol" ] || [ "$here/e2e/collector/main.go" -nt "$cache/bin/otelcol" ]; then
+  source=$(cat "$here"/e2e/collector/{go.mod,go.sum,main.go} | sha256sum)
+  if [ ! -x "$cache/bin/otelcol" ] || [ "$(cat "$cache/bin/otelcol.source" 2>/dev/null)" != "$source" ]; then
     command -v go >/dev/null || { echo "missing: Go, to build the OpenTelemetry collector (traces are sent to it)" >&2; exit 1; }
     echo "building with go: e2e/collector (OpenTelemetry's collector) into $cache/bin/otelcol"
     (cd "$here/e2e/collector" && "$here/scripts/go.sh" build -o "$cache/bin/otelcol" .)
+    echo "$source" >"$cache/bin/otelcol.source"
   fi
   if [ ! -x "$cache/bin/helm" ] && ! command -v helm >/dev/null; then
     command -v go >/dev/null || { echo "missing: Go, to build helm (the chart is compared with leno install)" >&2; exit 1; }
