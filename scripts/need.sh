@@ -160,8 +160,9 @@ test)
   fi
   if [ ! -x "$cache/bin/helm" ] && ! command -v helm >/dev/null; then
     command -v go >/dev/null || { echo "missing: Go, to build helm (the chart is compared with leno install)" >&2; exit 1; }
-    mkdir -p "$cache/bin"
-    ln -sf "$("$here/cluster/programs.sh" helm)/helm" "$cache/bin/helm"
+    # By itself, so that a build that fails ends this too.
+    programs=$("$here/cluster/programs.sh" helm)
+    ln -sf "$programs/helm" "$cache/bin/helm"
   fi
   ;;
 esac
