@@ -35,10 +35,11 @@ read -ra flags <<<"${RUSTFLAGS:-}"
 case ${LENO_PGO:-use} in
 count) flags+=("-Cprofile-generate=$LENO_PGO_RAW") ;;
 use)
-  # Under a name that says what is in it: Cargo looks at flags alone, not into the file.
+  # Under a name that says what is in it, and written once: a later time of change would have Cargo build everything anew, and a
+  # checkout gives its files the time at which it was made.
   mkdir -p target
   named=$PWD/target/profile-$(sha256sum <"$profile" | cut -c1-16).profdata
-  cp "$profile" "$named"
+  cmp -s "$profile" "$named" || cp "$profile" "$named"
   # Code that the loads do not reach is made small, and inlined a little less than the compiler does where all is (50).
   flags+=("-Cprofile-use=$named" -Cllvm-args=-pgso-lwss-only=false -Cllvm-args=-inline-threshold=30)
   if [ "$(key)" != "$(cat "$profile.key")" ]; then
