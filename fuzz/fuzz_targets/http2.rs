@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, StatusCode};
-use leno_http::Output;
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use leno_http::h2::{Code, Connection, Event, Role, Windows, limits};
+use leno_http::{Fields, Output, RequestHead};
 use libfuzzer_sys::fuzz_target;
 
 #[derive(Arbitrary, Debug)]
@@ -39,7 +39,7 @@ fuzz_target!(|script: (bool, bool, Vec<Step>)| {
         input.extend_from_slice(&[0, 0, 0, 4, 0, 0, 0, 0, 0]);
     }
     if client {
-        let head = Request::get("http://a/").body(()).expect("a request").into_parts().0;
+        let head = RequestHead::new(Method::GET, Uri::from_static("http://a/"), Version::HTTP_2);
         conn.open(&head, false);
         conn.open(&head, true);
     }
@@ -57,8 +57,8 @@ fuzz_target!(|script: (bool, bool, Vec<Step>)| {
                 conn.send(stream.into(), Bytes::from(vec![0; n.into()]), end);
             }
             Step::Trailers(stream) => {
-                let mut trailers = HeaderMap::new();
-                trailers.insert("x", http::HeaderValue::from_static("y"));
+                let mut trailers = Fields::new();
+                trailers.append(HeaderName::from_static("x"), HeaderValue::from_static("y"));
                 conn.send_trailers(stream.into(), trailers);
             }
             Step::Reset(stream) => conn.reset(stream.into(), Code::CANCEL),
@@ -72,7 +72,7 @@ fuzz_target!(|script: (bool, bool, Vec<Step>)| {
         loop {
             match conn.receive(&mut input, Duration::ZERO) {
                 Ok(Some(Event::Request { stream, .. })) => {
-                    conn.respond(stream, StatusCode::OK, &HeaderMap::new(), stream % 3 == 0);
+                    conn.respond(stream, StatusCode::OK, &Fields::new(), stream % 3 == 0);
                 }
                 Ok(Some(Event::Data { stream, data, .. })) => {
                     held += data.len();

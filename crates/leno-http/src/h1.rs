@@ -11,7 +11,7 @@ pub mod write;
 
 pub use body::{BadBody, Decoder, Event, Step};
 pub use fields::{BadHead, Framing};
-pub use line::{Answered, RequestHead, ResponseHead, request, response};
+pub use line::{Answered, Request, Response, request, response};
 pub use scan::{Scan, blank};
 
 /// Limits of what is taken from a peer.

@@ -1,39 +1,39 @@
-//! Header maps that are used again: a new one costs two allocations, and more while it grows.
+//! Lists of header fields that are used again: a new one costs an allocation, and more while it grows.
 
 use std::cell::RefCell;
 
-use http::HeaderMap;
+use crate::Fields;
 
-/// An empty map with room for the fields of most messages and for what a proxy adds.
+/// An empty list with room for the fields of most messages and for what a proxy adds.
 #[must_use]
-pub fn map() -> HeaderMap {
-    SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten().unwrap_or_else(|| HeaderMap::with_capacity(ROOM))
+pub fn fields() -> Fields {
+    SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten().unwrap_or_else(|| Fields::with_capacity(ROOM))
 }
 
-/// Takes the map of a message that has gone, for a later one of this thread.
-pub fn give_back(mut map: HeaderMap) {
-    if map.capacity() < ROOM || map.capacity() > LARGEST {
+/// Takes the list of a message that has gone, for a later one of this thread.
+pub fn give_back(mut fields: Fields) {
+    if fields.capacity() < ROOM || fields.capacity() > LARGEST {
         return;
     }
-    map.clear();
+    fields.clear();
     // A thread that ends has none any more.
     let _ = SPARE.try_with(|spare| {
         let mut spare = spare.borrow_mut();
         if spare.len() < KEPT {
-            spare.push(map);
+            spare.push(fields);
         }
     });
 }
 
 thread_local! {
-    static SPARE: RefCell<Vec<HeaderMap>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Vec<Fields>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Fields that a new map has room for.
+/// Fields that a new list has room for.
 const ROOM: usize = 24;
-/// A map with room for more is not kept.
+/// A list with room for more is not kept.
 const LARGEST: usize = 96;
-/// Maps that a thread keeps.
+/// Lists that a thread keeps.
 const KEPT: usize = 128;
 
 #[cfg(test)]
@@ -44,27 +44,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_map_is_used_again_and_says_nothing_of_the_last_message() {
-        let mut first = map();
+    fn a_list_is_used_again_and_says_nothing_of_the_last_message() {
+        let mut first = fields();
         first.append(VIA, HeaderValue::from_static("a"));
         first.append(VIA, HeaderValue::from_static("b"));
         first.insert(HOST, HeaderValue::from_static("web"));
-        let room = std::ptr::from_ref(&first[HOST]);
+        let room = std::ptr::from_ref(first.get(HOST).expect("a host"));
         give_back(first);
-        let mut second = map();
+        let mut second = fields();
         assert!(second.is_empty() && second.get(VIA).is_none() && second.get(HOST).is_none());
-        second.insert(VIA, HeaderValue::from_static("c"));
+        second.append(VIA, HeaderValue::from_static("c"));
+        second.append(VIA, HeaderValue::from_static("d"));
         second.insert(HOST, HeaderValue::from_static("shop"));
-        assert_eq!(std::ptr::from_ref(&second[HOST]), room, "the same memory");
+        assert_eq!(std::ptr::from_ref(second.get(HOST).expect("a host")), room, "the same memory");
     }
 
     #[test]
     fn what_is_unusual_is_not_kept() {
         SPARE.with_borrow_mut(Vec::clear);
-        give_back(HeaderMap::new());
-        give_back(HeaderMap::with_capacity(1000));
+        give_back(Fields::new());
+        give_back(Fields::with_capacity(1000));
         assert_eq!(SPARE.with_borrow(Vec::len), 0);
-        (0..2 * KEPT).for_each(|_| give_back(HeaderMap::with_capacity(ROOM)));
+        (0..2 * KEPT).for_each(|_| give_back(Fields::with_capacity(ROOM)));
         assert_eq!(SPARE.with_borrow(Vec::len), KEPT);
     }
 }

@@ -340,8 +340,8 @@ async fn http1(inbound: Inbound, io: impl Io + 'static) {
             let mut response = pipeline::inbound(Arc::clone(&inbound), request).await;
             // A client that keeps its connection does not hear of the pod's end otherwise: the application would be gone
             // before this proxy, and the connection would stay.
-            if inbound.path.app.discovery.own().terminating && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            if inbound.path.app.discovery.own().terminating && response.head.status != StatusCode::SWITCHING_PROTOCOLS {
+                response.head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             response
         }

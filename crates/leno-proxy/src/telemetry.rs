@@ -30,7 +30,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use http::HeaderMap;
 use leno_core::Reason;
 use leno_core::cel::Message;
 use leno_core::id::Direction;
@@ -38,6 +37,7 @@ use leno_core::merge::telemetry::Reporting;
 use leno_core::model::{MeshConfig, Workload};
 use leno_core::samples::Samples;
 use leno_core::tap::{Failures, Taps};
+use leno_http::Fields;
 
 use access_log::view::View;
 use access_log::{AccessLog, Connection};
@@ -138,7 +138,7 @@ impl Telemetry {
 
     /// Notes a request's place in its trace and the headers that are asked for. Where traces are off and no header is asked
     /// for, this is one load and one branch.
-    pub fn begin(&self, record: &mut RequestRecord, headers: &mut HeaderMap) {
+    pub fn begin(&self, record: &mut RequestRecord, headers: &mut Fields) {
         let bits = self.bits();
         if !bits.traces(record.direction) && !bits.has(Bits::HEADERS) {
             return;
@@ -152,7 +152,7 @@ impl Telemetry {
     }
 
     /// Notes the answer's headers that are asked for.
-    pub fn answered(&self, record: &mut RequestRecord, headers: &HeaderMap) {
+    pub fn answered(&self, record: &mut RequestRecord, headers: &Fields) {
         if self.bits().has(Bits::HEADERS) {
             Captured::take(&mut record.headers, Message::Response, headers, &self.inner.plan.load().response_headers);
         }

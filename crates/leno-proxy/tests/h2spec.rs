@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use http_body_util::BodyExt;
 use leno_kit::Drain;
 use leno_proxy::http::{Body, Request, Response, serve};
 use tokio::net::TcpListener;
@@ -16,7 +15,7 @@ async fn nothing_of_h2spec_fails() {
         while let Ok((stream, _)) = listener.accept().await {
             // As most servers do: the request first, as a whole.
             let answer = |request: Request| async {
-                let _ = request.into_body().collect().await;
+                let _ = request.body.collect().await;
                 Response::new(Body::whole("conforming"))
             };
             tokio::spawn(serve::http2(stream, Drain::never(), std::future::pending(), answer));

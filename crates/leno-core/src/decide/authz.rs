@@ -254,7 +254,7 @@ impl<'f, 'a> Request<'f, 'a> {
             key => match (values::header_name(key), &facts.http) {
                 (Some(name), Some(http)) => {
                     let value = http.headers.get(&name);
-                    reading.holds(values, |v, _| value.is_some_and(|h| wildcard(v, h)))
+                    reading.holds(values, |v, _| value.as_deref().is_some_and(|h| wildcard(v, h)))
                 }
                 // An unknown condition, or one that only a request can meet.
                 _ => reading == Reading::Guard,

@@ -3,6 +3,7 @@
 mod matching;
 mod rewrite;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -16,25 +17,25 @@ pub use rewrite::{apply_rewrite, redirect_location};
 /// How header values are found, whatever type holds them.
 pub trait HeaderLookup {
     /// The value of the header `name` (lower case); values of a repeated header joined by `,`. `None`: no such header.
-    fn get(&self, name: &str) -> Option<&str>;
+    fn get(&self, name: &str) -> Option<Cow<'_, str>>;
 }
 
 /// For tests, `leno why`, and requests without headers.
 impl HeaderLookup for [(&str, &str)] {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| *v)
+    fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| Cow::Borrowed(*v))
     }
 }
 
 impl<const N: usize> HeaderLookup for [(&str, &str); N] {
-    fn get(&self, name: &str) -> Option<&str> {
+    fn get(&self, name: &str) -> Option<Cow<'_, str>> {
         HeaderLookup::get(self.as_slice(), name)
     }
 }
 
 impl HeaderLookup for Vec<(String, String)> {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| Cow::Borrowed(v.as_str()))
     }
 }
 

@@ -8,7 +8,6 @@ use super::{Arriving, Asked, Backend, Branch, Candidate, Failure, Found, Spoken,
 use crate::Reason;
 use crate::decide::balance::{HashRing, request_hash};
 use crate::decide::cluster::{self, Plan, Proof};
-use crate::decide::route::HeaderLookup as _;
 use crate::id::SpiffeId;
 use crate::model::Workload;
 use crate::model::route::{HeaderEdit, WeightedBackend};
@@ -214,13 +213,8 @@ fn shares(
         && !target.opaque
     {
         let query = asked.path.split_once('?').map_or("", |(_, q)| q);
-        let hash = request_hash(
-            key,
-            asked.client,
-            query,
-            |n| asked.headers.get(n).map(str::as_bytes),
-            asked.headers.get("cookie"),
-        );
+        let header = |name: &str| asked.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| &**v);
+        let hash = request_hash(key, asked.client, query, |n| header(n).map(str::as_bytes), header("cookie"));
         let ring = HashRing::new(ready.iter().map(|i| branch.candidates[*i].address.to_string()), *minimum_ring_size);
         if let Some(at) = hash.and_then(|h| ring.lookup(h, |i| usable.contains(&ready[i]))) {
             branch.candidates[ready[at]].share = 1.0;

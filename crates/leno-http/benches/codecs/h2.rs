@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use divan::Bencher;
-use http::HeaderMap;
-use leno_http::Output;
 use leno_http::h2::{Connection, Event, Role, Windows};
+use leno_http::{Fields, Output, RequestHead};
 
 use crate::message::{BODY, answer, request};
 
@@ -37,8 +36,8 @@ struct Pair {
     /// What is under way.
     wire: BytesMut,
     output: Output,
-    request: http::request::Parts,
-    answer: HeaderMap,
+    request: RequestHead,
+    answer: Fields,
     body: Bytes,
 }
 

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use divan::Bencher;
 use divan::counter::BytesCount;
-use http::HeaderMap;
+use leno_http::Fields;
 use leno_http::h2::hpack::{DEFAULT_TABLE, Decoder, Encoder, Name};
 
 use crate::message::{AUTHORITY, PATH, answer, request};
@@ -28,7 +28,7 @@ fn decode_answer(bencher: Bencher<'_, '_>) {
     decode(bencher, &ANSWER, &answer().headers);
 }
 
-fn encode(bencher: Bencher<'_, '_>, pseudo: &[(Name, &str)], headers: &HeaderMap) {
+fn encode(bencher: Bencher<'_, '_>, pseudo: &[(Name, &str)], headers: &Fields) {
     let mut encoder = Encoder::default();
     let mut out = BytesMut::with_capacity(1024);
     write(&mut encoder, &mut out, pseudo, headers);
@@ -39,7 +39,7 @@ fn encode(bencher: Bencher<'_, '_>, pseudo: &[(Name, &str)], headers: &HeaderMap
     });
 }
 
-fn decode(bencher: Bencher<'_, '_>, pseudo: &[(Name, &str)], headers: &HeaderMap) {
+fn decode(bencher: Bencher<'_, '_>, pseudo: &[(Name, &str)], headers: &Fields) {
     let mut encoder = Encoder::default();
     let mut block = || -> Bytes {
         let mut out = BytesMut::new();
@@ -54,7 +54,7 @@ fn decode(bencher: Bencher<'_, '_>, pseudo: &[(Name, &str)], headers: &HeaderMap
     });
 }
 
-fn write(encoder: &mut Encoder, out: &mut BytesMut, pseudo: &[(Name, &str)], headers: &HeaderMap) {
+fn write(encoder: &mut Encoder, out: &mut BytesMut, pseudo: &[(Name, &str)], headers: &Fields) {
     encoder.begin(out);
     for (name, value) in pseudo {
         encoder.pseudo(out, name, value);

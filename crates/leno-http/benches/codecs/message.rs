@@ -1,6 +1,7 @@
 //! A request and its answer as they go from one sidecar to the next.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use leno_http::{Fields, RequestHead, ResponseHead};
 
 pub(crate) use crate::request::{AUTHORITY, REQUEST};
 
@@ -22,22 +23,19 @@ pub(crate) const PATH: &str = "/api/v1/reviews/7?verbose=1";
 /// A small JSON object's size.
 pub(crate) const BODY: usize = 200;
 
-pub(crate) fn fields(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+pub(crate) fn fields(pairs: &[(&'static str, &'static str)]) -> Fields {
     pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
 }
 
 /// The request for HTTP/2: a GET without a body.
-pub(crate) fn request() -> http::request::Parts {
-    let uri = format!("http://{AUTHORITY}{PATH}");
-    let mut parts = Request::get(uri).body(()).expect("a request").into_parts().0;
-    parts.headers = fields(&REQUEST[1..]);
-    parts
+pub(crate) fn request() -> RequestHead {
+    let uri = format!("http://{AUTHORITY}{PATH}").parse().expect("a URI");
+    RequestHead { headers: fields(&REQUEST[1..]), ..RequestHead::new(Method::GET, uri, Version::HTTP_2) }
 }
 
 /// The answer for HTTP/2.
-pub(crate) fn answer() -> http::response::Parts {
-    let mut parts = Response::new(()).into_parts().0;
-    parts.headers = fields(&ANSWER);
-    parts.headers.insert("content-length", HeaderValue::from(BODY));
-    parts
+pub(crate) fn answer() -> ResponseHead {
+    let mut head = ResponseHead { headers: fields(&ANSWER), ..ResponseHead::new(StatusCode::OK) };
+    head.headers.append(http::header::CONTENT_LENGTH, HeaderValue::from(BODY));
+    head
 }

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::HeaderMap;
 
 use super::fields::{self, BadHead, Framing};
 use super::limits;
 use super::scan::Scan;
+use crate::Fields;
 
 /// Why a body is refused. Nothing after it on the connection can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +76,7 @@ pub enum Event {
     /// These of the bytes are the body's.
     Data(Range<usize>),
     /// It ended with trailers.
-    Trailers(HeaderMap),
+    Trailers(Fields),
     /// It ended.
     End,
 }

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use memchr::memchr;
 
 use super::limits;
-use crate::spare;
+use crate::{Fields, spare};
 
 /// Why a head is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,8 +88,8 @@ pub enum Framing {
 
 /// The fields of a head, and what some of them mean.
 #[derive(Debug)]
-pub(super) struct Fields {
-    pub(super) map: HeaderMap,
+pub(super) struct Read {
+    pub(super) fields: Fields,
     pub(super) length: Option<u64>,
     pub(super) chunked: bool,
     pub(super) hosts: usize,
@@ -99,9 +99,9 @@ pub(super) struct Fields {
 }
 
 /// Reads the fields of `head` from `at` to its empty line.
-pub(super) fn read(head: &Bytes, mut at: usize) -> Result<Fields, BadHead> {
-    let mut fields = Fields {
-        map: spare::map(),
+pub(super) fn read(head: &Bytes, mut at: usize) -> Result<Read, BadHead> {
+    let mut read = Read {
+        fields: spare::fields(),
         length: None,
         chunked: false,
         hosts: 0,
@@ -122,34 +122,34 @@ pub(super) fn read(head: &Bytes, mut at: usize) -> Result<Fields, BadHead> {
             return Err(BadHead::TooManyFields);
         }
         let (name, value) = field(head, at, line)?;
-        fields.note(&name, &value, &mut encodings)?;
-        fields.map.try_append(name, value).map_err(|_| BadHead::TooManyFields)?;
+        read.note(&name, &value, &mut encodings)?;
+        read.fields.append(name, value);
         at = feed + 1;
     }
-    if fields.chunked && fields.length.is_some() {
+    if read.chunked && read.length.is_some() {
         return Err(BadHead::LengthAndEncoding);
     }
-    Ok(fields)
+    Ok(read)
 }
 
 /// Trailers: fields that may neither frame the message nor name where it goes (RFC 9110, section 6.5.1).
-pub(super) fn trailers(block: &Bytes) -> Result<HeaderMap, BadHead> {
-    let mut map = HeaderMap::new();
+pub(super) fn trailers(block: &Bytes) -> Result<Fields, BadHead> {
+    let mut fields = Fields::new();
     let mut at = 0;
     loop {
         let feed = at + memchr(b'\n', &block[at..]).ok_or(BadHead::Name)?;
         let line = block[at..feed].strip_suffix(b"\r").ok_or(BadHead::BareLineFeed)?;
         if line.is_empty() {
-            return Ok(map);
+            return Ok(fields);
         }
-        if map.len() >= limits::FIELDS {
+        if fields.len() >= limits::FIELDS {
             return Err(BadHead::TooManyFields);
         }
         let (name, value) = field(block, at, line)?;
         if is_forbidden_trailer(&name) {
             return Err(BadHead::Trailer);
         }
-        map.try_append(name, value).map_err(|_| BadHead::TooManyFields)?;
+        fields.append(name, value);
         at = feed + 1;
     }
 }
@@ -176,7 +176,7 @@ fn field(head: &Bytes, at: usize, line: &[u8]) -> Result<(HeaderName, HeaderValu
     Ok((name, value))
 }
 
-impl Fields {
+impl Read {
     fn note(&mut self, name: &HeaderName, value: &HeaderValue, encodings: &mut u32) -> Result<(), BadHead> {
         if *name == HOST {
             self.hosts += 1;
@@ -212,7 +212,7 @@ impl Fields {
             && let Some(authority) = authority
         {
             let host = HeaderValue::from_str(authority.as_str()).map_err(|_| BadHead::Target)?;
-            self.map.insert(HOST, host);
+            self.fields.insert(HOST, host);
         }
         Ok(())
     }

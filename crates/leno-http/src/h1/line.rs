@@ -1,23 +1,18 @@
 //! Heads of requests and responses.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, Uri, Version};
+use http::{Method, StatusCode, Uri, Version};
 use memchr::memchr;
 
 use super::fields::{self, BadHead, Framing};
 use super::limits;
+use crate::{RequestHead, ResponseHead};
 
-/// A request's head.
+/// A request, up to its body.
 #[derive(Debug)]
-pub struct RequestHead {
-    /// Method.
-    pub method: Method,
-    /// Target as it was sent.
-    pub uri: Uri,
-    /// HTTP/1.1 or HTTP/1.0.
-    pub version: Version,
-    /// All fields, in their order. `Host`, where it is there, is what the target says, where that names an authority.
-    pub headers: HeaderMap,
+pub struct Request {
+    /// Its head. `Host`, where it is there, is what the target says, where that names an authority.
+    pub head: RequestHead,
     /// How the body ends.
     pub framing: Framing,
     /// Whether the client wants to use the connection again.
@@ -26,15 +21,11 @@ pub struct RequestHead {
     pub expect_continue: bool,
 }
 
-/// A response's head.
+/// A response, up to its body.
 #[derive(Debug)]
-pub struct ResponseHead {
-    /// Status.
-    pub status: StatusCode,
-    /// HTTP/1.1 or HTTP/1.0.
-    pub version: Version,
-    /// All fields, in their order.
-    pub headers: HeaderMap,
+pub struct Response {
+    /// Its head.
+    pub head: ResponseHead,
     /// How the body ends.
     pub framing: Framing,
     /// Whether the server keeps the connection.
@@ -68,7 +59,7 @@ impl Answered {
 ///
 /// # Errors
 /// Where it is not HTTP, or could mean two things.
-pub fn request(head: &Bytes) -> Result<RequestHead, BadHead> {
+pub fn request(head: &Bytes) -> Result<Request, BadHead> {
     let feed = memchr(b'\n', head).ok_or(BadHead::RequestLine)?;
     let line = head[..feed].strip_suffix(b"\r").ok_or(BadHead::BareLineFeed)?;
     let space = memchr(b' ', line).ok_or(BadHead::RequestLine)?;
@@ -80,25 +71,22 @@ pub fn request(head: &Bytes) -> Result<RequestHead, BadHead> {
     let end = memchr(b' ', rest).ok_or(BadHead::RequestLine)?;
     let version = version(&rest[end + 1..]).ok_or_else(|| not_a_version(&rest[end + 1..], BadHead::RequestLine))?;
     let uri = target(&method, head.slice(space + 1..space + 1 + end))?;
-    let mut fields = fields::read(head, feed + 1)?;
+    let mut read = fields::read(head, feed + 1)?;
     let old = version == Version::HTTP_10;
-    if fields.hosts > 1 || (fields.hosts == 0 && !old) {
+    if read.hosts > 1 || (read.hosts == 0 && !old) {
         return Err(BadHead::Host);
     }
     if method != Method::CONNECT {
-        fields.call(uri.authority())?;
+        read.call(uri.authority())?;
     }
-    if old && fields.chunked {
+    if old && read.chunked {
         return Err(BadHead::Encoding);
     }
-    let framing = if fields.chunked { Framing::Chunked } else { Framing::Length(fields.length.unwrap_or(0)) };
-    Ok(RequestHead {
-        keep_alive: fields.stays(old),
-        expect_continue: fields.expect_continue && !old && framing != Framing::Length(0),
-        method,
-        uri,
-        version,
-        headers: fields.map,
+    let framing = if read.chunked { Framing::Chunked } else { Framing::Length(read.length.unwrap_or(0)) };
+    Ok(Request {
+        keep_alive: read.stays(old),
+        expect_continue: read.expect_continue && !old && framing != Framing::Length(0),
+        head: RequestHead { method, uri, version, headers: read.fields },
         framing,
     })
 }
@@ -107,7 +95,7 @@ pub fn request(head: &Bytes) -> Result<RequestHead, BadHead> {
 ///
 /// # Errors
 /// Where it is not HTTP, or could mean two things.
-pub fn response(head: &Bytes, answered: Answered) -> Result<ResponseHead, BadHead> {
+pub fn response(head: &Bytes, answered: Answered) -> Result<Response, BadHead> {
     let feed = memchr(b'\n', head).ok_or(BadHead::StatusLine)?;
     let line = head[..feed].strip_suffix(b"\r").ok_or(BadHead::BareLineFeed)?;
     let (first, rest) = line.split_at_checked(8).ok_or(BadHead::StatusLine)?;
@@ -121,20 +109,20 @@ pub fn response(head: &Bytes, answered: Answered) -> Result<ResponseHead, BadHea
         return Err(BadHead::StatusLine);
     }
     let status = StatusCode::from_bytes(status).map_err(|_| BadHead::StatusLine)?;
-    let fields = fields::read(head, feed + 1)?;
+    let read = fields::read(head, feed + 1)?;
     let old = version == Version::HTTP_10;
-    if old && fields.chunked {
+    if old && read.chunked {
         return Err(BadHead::Encoding);
     }
     let framing = match (status.as_u16(), answered) {
         (100..=199 | 204 | 304, _) | (_, Answered::Head) | (200..=299, Answered::Connect) => Framing::Length(0),
-        _ if fields.chunked => Framing::Chunked,
-        _ => fields.length.map_or(Framing::UntilClose, Framing::Length),
+        _ if read.chunked => Framing::Chunked,
+        _ => read.length.map_or(Framing::UntilClose, Framing::Length),
     };
     // Of a 204 that says it has a body one may come all the same, and would be taken for the next answer.
-    let confused = status == StatusCode::NO_CONTENT && (fields.chunked || fields.length.is_some_and(|n| n > 0));
-    let keep_alive = fields.stays(old) && framing != Framing::UntilClose && !confused;
-    Ok(ResponseHead { status, version, headers: fields.map, framing, keep_alive })
+    let confused = status == StatusCode::NO_CONTENT && (read.chunked || read.length.is_some_and(|n| n > 0));
+    let keep_alive = read.stays(old) && framing != Framing::UntilClose && !confused;
+    Ok(Response { head: ResponseHead { status, version, headers: read.fields }, framing, keep_alive })
 }
 
 fn version(text: &[u8]) -> Option<Version> {

@@ -6,16 +6,16 @@ mod oracle;
 
 use bytes::Bytes;
 
-use super::{BadBody, BadHead, Decoder, Event, Framing, RequestHead, Scan, request};
+use super::{BadBody, BadHead, Decoder, Event, Framing, Request, Scan, request};
 
 /// A whole request head.
-fn read(text: &str) -> Result<RequestHead, BadHead> {
+fn read(text: &str) -> Result<Request, BadHead> {
     let end = Scan::default().end(text.as_bytes())?.expect("a whole head");
     request(&Bytes::copy_from_slice(&text.as_bytes()[..end]))
 }
 
 /// A body that arrives in pieces of `size`, and how many bytes it took.
-fn decode(framing: Framing, bytes: &[u8], size: usize) -> Result<(Vec<u8>, Option<http::HeaderMap>, usize), BadBody> {
+fn decode(framing: Framing, bytes: &[u8], size: usize) -> Result<(Vec<u8>, Option<crate::Fields>, usize), BadBody> {
     let mut decoder = Decoder::new(framing);
     let (mut body, mut trailers, mut used, mut arrived) = (Vec::new(), None, 0, 0);
     while !decoder.is_done() {

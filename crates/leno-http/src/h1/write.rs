@@ -5,13 +5,14 @@
 
 use bytes::{BufMut, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, StatusCode, Uri, Version};
+use http::{Method, StatusCode, Uri, Version};
 
 use super::fields::{Framing, is_forbidden_trailer};
+use crate::Fields;
 
 /// Writes a request's head in HTTP/1.1. `framing` `None`: no body, and nothing is said of one. The target is the path and query,
 /// or the authority for CONNECT.
-pub fn request(out: &mut BytesMut, method: &Method, uri: &Uri, headers: &HeaderMap, framing: Option<Framing>) {
+pub fn request(out: &mut BytesMut, method: &Method, uri: &Uri, headers: &Fields, framing: Option<Framing>) {
     out.reserve(estimate(headers) + uri.path().len() + 64);
     out.put_slice(method.as_str().as_bytes());
     out.put_u8(b' ');
@@ -49,7 +50,7 @@ pub fn response(
     out: &mut BytesMut,
     version: Version,
     status: StatusCode,
-    headers: &HeaderMap,
+    headers: &Fields,
     says: Says,
     connection: Option<&str>,
 ) {
@@ -92,7 +93,7 @@ pub fn chunk(out: &mut BytesMut, length: usize) {
 pub const CHUNK_END: &[u8] = b"\r\n";
 
 /// Ends a body of chunks. Fields that may not be trailers are left out.
-pub fn last_chunk(out: &mut BytesMut, trailers: Option<&HeaderMap>) {
+pub fn last_chunk(out: &mut BytesMut, trailers: Option<&Fields>) {
     out.put_slice(b"0\r\n");
     if let Some(trailers) = trailers {
         for (name, value) in trailers.iter().filter(|(name, _)| !is_forbidden_trailer(name)) {
@@ -105,7 +106,7 @@ pub fn last_chunk(out: &mut BytesMut, trailers: Option<&HeaderMap>) {
     out.put_slice(b"\r\n");
 }
 
-fn fields(out: &mut BytesMut, headers: &HeaderMap, with_length: bool) {
+fn fields(out: &mut BytesMut, headers: &Fields, with_length: bool) {
     for (name, value) in headers {
         if *name == TRANSFER_ENCODING || (*name == CONTENT_LENGTH && !with_length) {
             continue;
@@ -143,6 +144,6 @@ fn decimal(out: &mut BytesMut, mut n: u64) {
     out.put_slice(&digits[at..]);
 }
 
-fn estimate(headers: &HeaderMap) -> usize {
+fn estimate(headers: &Fields) -> usize {
     headers.iter().map(|(n, v)| n.as_str().len() + v.len() + 4).sum()
 }

@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
 
 use super::code::Code;
 use super::frame;
@@ -18,7 +17,7 @@ use super::message::Memo;
 use super::settings::{self, Peer};
 use super::stream::{ByStream, Closed, Ended, Receives, Stream};
 use super::window::{self, Credit, Window};
-use crate::Output;
+use crate::{Fields, Output, RequestHead, ResponseHead};
 
 /// Which end this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +45,7 @@ pub enum Event {
         /// The new stream.
         stream: u32,
         /// Its head.
-        head: Request<()>,
+        head: RequestHead,
         /// No body follows.
         end: bool,
     },
@@ -55,7 +54,7 @@ pub enum Event {
         /// The stream.
         stream: u32,
         /// The head.
-        head: Response<()>,
+        head: ResponseHead,
         /// No body follows.
         end: bool,
     },
@@ -73,7 +72,7 @@ pub enum Event {
         /// The stream.
         stream: u32,
         /// The fields.
-        trailers: HeaderMap,
+        trailers: Fields,
     },
     /// A stream has ended before its end.
     Reset {

@@ -3,11 +3,11 @@
 use bytes::BytesMut;
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
 use super::hpack::{Encoder, Field, Name};
 use super::limits;
-use crate::spare;
+use crate::{Fields, RequestHead, ResponseHead, spare};
 
 /// What is wrong with a message. Its stream is ended, the connection goes on.
 pub(super) type Malformed = &'static str;
@@ -19,14 +19,14 @@ pub(super) struct Memo {
     path: Option<(HeaderValue, PathAndQuery)>,
 }
 
-/// Collects the fields of one block.
-pub(super) struct Fields {
+/// What one block says.
+pub(super) struct Block {
     method: Option<HeaderValue>,
     scheme: Option<HeaderValue>,
     authority: Option<HeaderValue>,
     path: Option<HeaderValue>,
     status: Option<HeaderValue>,
-    map: HeaderMap,
+    fields: Fields,
     size: usize,
     regular: bool,
     cookies: u32,
@@ -34,7 +34,7 @@ pub(super) struct Fields {
     length: Option<u64>,
 }
 
-impl Fields {
+impl Block {
     /// Nothing yet.
     pub(super) fn new() -> Self {
         Self {
@@ -43,7 +43,7 @@ impl Fields {
             authority: None,
             path: None,
             status: None,
-            map: spare::map(),
+            fields: spare::fields(),
             size: 0,
             regular: false,
             cookies: 0,
@@ -108,7 +108,8 @@ impl Fields {
         } else if name == COOKIE {
             self.cookies += 1;
         }
-        self.map.try_append(name, value).map(|_| ()).map_err(|_| "too many fields")
+        self.fields.append(name, value);
+        Ok(())
     }
 
     /// Whether the list is longer than is taken.
@@ -122,7 +123,7 @@ impl Fields {
     }
 
     /// A request's head.
-    pub(super) fn request(mut self, memo: &mut Memo) -> Result<Request<()>, Malformed> {
+    pub(super) fn request(mut self, memo: &mut Memo) -> Result<RequestHead, Malformed> {
         self.check()?;
         if self.status.is_some() {
             return Err(":status in a request");
@@ -149,16 +150,12 @@ impl Fields {
                 parts.scheme = Some(self::scheme(scheme.as_bytes())?);
             }
         }
-        let mut request = Request::new(());
-        *request.method_mut() = method;
-        *request.uri_mut() = Uri::from_parts(parts).map_err(|_| "a target that is none")?;
-        *request.version_mut() = Version::HTTP_2;
-        *request.headers_mut() = self.into_map();
-        Ok(request)
+        let uri = Uri::from_parts(parts).map_err(|_| "a target that is none")?;
+        Ok(RequestHead { method, uri, version: Version::HTTP_2, headers: self.into_fields() })
     }
 
     /// A response's head.
-    pub(super) fn response(mut self) -> Result<Response<()>, Malformed> {
+    pub(super) fn response(mut self) -> Result<ResponseHead, Malformed> {
         self.check()?;
         if self.has_request_pseudo() {
             return Err("a request's pseudo-header in a response");
@@ -168,20 +165,16 @@ impl Fields {
         if status == StatusCode::SWITCHING_PROTOCOLS || status.as_u16() > 599 {
             return Err("a status that HTTP/2 does not have");
         }
-        let mut response = Response::new(());
-        *response.status_mut() = status;
-        *response.version_mut() = Version::HTTP_2;
-        *response.headers_mut() = self.into_map();
-        Ok(response)
+        Ok(ResponseHead { status, version: Version::HTTP_2, headers: self.into_fields() })
     }
 
     /// Trailers.
-    pub(super) fn trailers(self) -> Result<HeaderMap, Malformed> {
+    pub(super) fn trailers(self) -> Result<Fields, Malformed> {
         self.check()?;
         if self.has_request_pseudo() || self.status.is_some() {
             return Err("a pseudo-header in trailers");
         }
-        Ok(self.into_map())
+        Ok(self.into_fields())
     }
 
     const fn has_request_pseudo(&self) -> bool {
@@ -198,7 +191,7 @@ impl Fields {
 
     /// Two names for the host could mean two things (section 8.3.1).
     fn same_host(&self, authority: Option<&Authority>) -> Result<(), Malformed> {
-        let mut hosts = self.map.get_all(HOST).iter();
+        let mut hosts = self.fields.get_all(HOST);
         let Some(host) = hosts.next() else { return Ok(()) };
         let same = match authority {
             Some(authority) => authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()),
@@ -207,22 +200,22 @@ impl Fields {
         if same && hosts.next().is_none() { Ok(()) } else { Err("Host is not what :authority says") }
     }
 
-    fn into_map(mut self) -> HeaderMap {
+    fn into_fields(mut self) -> Fields {
         if self.cookies > 1 {
             // Split for the sake of compression; whoever does not speak HTTP/2 knows one alone (section 8.2.3).
-            let all: Vec<&[u8]> = self.map.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-            let secret = self.map.get_all(COOKIE).iter().any(HeaderValue::is_sensitive);
+            let all: Vec<&[u8]> = self.fields.get_all(COOKIE).map(HeaderValue::as_bytes).collect();
+            let secret = self.fields.get_all(COOKIE).any(HeaderValue::is_sensitive);
             if let Ok(mut joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
                 joined.set_sensitive(secret);
-                self.map.insert(COOKIE, joined);
+                self.fields.insert(COOKIE, joined);
             }
         }
-        self.map
+        self.fields
     }
 }
 
 /// Writes a request's head.
-pub(super) fn write_request(encoder: &mut Encoder, out: &mut BytesMut, head: &http::request::Parts) {
+pub(super) fn write_request(encoder: &mut Encoder, out: &mut BytesMut, head: &RequestHead) {
     encoder.begin(out);
     encoder.pseudo(out, &Name::Method, head.method.as_str());
     if head.method != Method::CONNECT {
@@ -243,19 +236,19 @@ pub(super) fn write_request(encoder: &mut Encoder, out: &mut BytesMut, head: &ht
 }
 
 /// Writes a response's head.
-pub(super) fn write_response(encoder: &mut Encoder, out: &mut BytesMut, status: StatusCode, headers: &HeaderMap) {
+pub(super) fn write_response(encoder: &mut Encoder, out: &mut BytesMut, status: StatusCode, headers: &Fields) {
     encoder.begin(out);
     encoder.pseudo(out, &Name::Status, status.as_str());
     write_fields(encoder, out, headers, false);
 }
 
 /// Writes trailers.
-pub(super) fn write_trailers(encoder: &mut Encoder, out: &mut BytesMut, trailers: &HeaderMap) {
+pub(super) fn write_trailers(encoder: &mut Encoder, out: &mut BytesMut, trailers: &Fields) {
     encoder.begin(out);
     write_fields(encoder, out, trailers, false);
 }
 
-fn write_fields(encoder: &mut Encoder, out: &mut BytesMut, headers: &HeaderMap, host_said: bool) {
+fn write_fields(encoder: &mut Encoder, out: &mut BytesMut, headers: &Fields, host_said: bool) {
     for (name, value) in headers {
         if !(is_of_connection(name) || host_said && *name == HOST) {
             encoder.field(out, name, value);

@@ -3,11 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use http::HeaderMap;
-
 use super::chunks::Chunks;
 use super::limits;
 use super::window::{Credit, Window};
+use crate::Fields;
 
 /// What the peer may send on a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +27,7 @@ pub(super) enum After {
     /// The end.
     End,
     /// The end, with trailers.
-    Trailers(Box<HeaderMap>),
+    Trailers(Box<Fields>),
     /// It has been sent.
     Sent,
 }

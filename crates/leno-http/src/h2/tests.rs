@@ -12,7 +12,7 @@ use bytes::BytesMut;
 
 use super::frame::{self, Head, Kind};
 use super::{Broken, Code, Connection, Event, Role, Windows};
-use crate::Output;
+use crate::{Fields, Output, RequestHead};
 
 const WINDOWS: Windows = Windows { stream: 70_000, connection: 100_000 };
 
@@ -48,8 +48,9 @@ fn client() -> Connection {
     client
 }
 
-fn request(method: &str) -> http::request::Parts {
-    http::Request::builder().method(method).uri("http://a/").body(()).expect("a request").into_parts().0
+fn request(method: &str) -> RequestHead {
+    let method = method.parse().expect("a method");
+    RequestHead::new(method, http::Uri::from_static("http://a/"), http::Version::HTTP_2)
 }
 
 fn feed(conn: &mut Connection, bytes: &[u8]) -> Result<Vec<Event>, Broken> {

@@ -249,11 +249,11 @@ impl Endpoint {
         let (io, local) = self.connect_http1(dialer, limits.connect_timeout).await?;
         let mut sender = Http1::new(io);
         let connect = request.head.method == http::Method::CONNECT;
-        let response = sender.send(request).await?;
-        let status = response.status();
+        let head = sender.send(request).await?;
+        let status = head.status;
         let switched = status == http::StatusCode::SWITCHING_PROTOCOLS || (connect && status.is_success());
         // Used once: it is never given back to the pool.
-        Ok(Answer::on_own_connection(response, sender, local, switched))
+        Ok(Answer::on_own_connection(head, sender, local, switched))
     }
 
     async fn connect_http1(

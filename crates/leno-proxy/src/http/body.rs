@@ -1,28 +1,59 @@
 //! The one body type of the request path: frames under flow control, whatever codec they come from or go to.
 
 use std::fmt;
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use leno_http::h1::BadBody;
+pub use leno_http::{Fields, RequestHead as Head, ResponseHead};
 
 use super::exchange::Exchange;
+use super::h1::Upgrade;
+use super::replay::Attempt;
 use super::upstream::Bound;
 use super::{h1, h2};
 
 /// A request as the pipeline sees it.
-pub type Request = http::Request<Body>;
-/// A request's head, apart from its body.
-pub type Head = http::request::Parts;
-/// A response as the pipeline sees it.
-pub type Response = http::Response<Body>;
+#[derive(Debug)]
+pub struct Request {
+    /// What it asks for.
+    pub head: Head,
+    /// Its body.
+    pub body: Body,
+    /// The client's connection, where it asks to leave HTTP.
+    pub upgrade: Option<Upgrade>,
+}
+
+/// A response: as the pipeline sees it, or with the body of the connection that it comes by.
+#[derive(Debug)]
+pub struct Response<B = Body> {
+    /// What it says.
+    pub head: ResponseHead,
+    /// Its body.
+    pub body: B,
+}
+
+impl<B> Response<B> {
+    /// A 200 without fields.
+    #[must_use]
+    pub const fn new(body: B) -> Self {
+        Self { head: ResponseHead::new(StatusCode::OK), body }
+    }
+}
+
+/// A part of a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// Bytes, never many at once.
+    Data(Bytes),
+    /// The fields behind the last bytes.
+    Trailers(Fields),
+}
 
 /// What asking for the next part of a body comes to.
-pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
-
-type Boxed = Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>;
+pub(super) type Polled = Poll<Option<Result<Frame, BodyError>>>;
 
 /// A body. Frames are pulled: nothing is read from one side before the other side asks for more.
 pub struct Body(Kind);
@@ -32,9 +63,11 @@ enum Kind {
     Whole(Option<Bytes>),
     Http1(h1::Incoming),
     Http2(h2::Incoming),
+    Attempt(Attempt),
     Answer(Bound),
     Observed(Box<Exchange>),
-    Boxed(Boxed),
+    #[cfg(test)]
+    Scripted(std::pin::Pin<Box<dyn futures::Stream<Item = Result<Frame, BodyError>> + Send>>),
 }
 
 impl Body {
@@ -75,52 +108,84 @@ impl Body {
         Self(Kind::Observed(exchange))
     }
 
-    /// Any other source of frames.
-    pub fn from_source<B>(source: B) -> Self
-    where
-        B: HttpBody<Data = Bytes, Error = BodyError> + Send + 'static,
-    {
-        Self(Kind::Boxed(Box::pin(source)))
+    /// A request's body, for one try.
+    #[must_use]
+    pub const fn attempt(attempt: Attempt) -> Self {
+        Self(Kind::Attempt(attempt))
     }
-}
 
-impl HttpBody for Body {
-    type Data = Bytes;
-    type Error = BodyError;
+    /// Frames that a test made.
+    #[cfg(test)]
+    pub fn scripted(frames: impl futures::Stream<Item = Result<Frame, BodyError>> + Send + 'static) -> Self {
+        Self(Kind::Scripted(Box::pin(frames)))
+    }
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+    /// The next part; `None` after the last. Nothing is read before it is asked for.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         match &mut self.0 {
             Kind::Empty => Poll::Ready(None),
-            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::Data(b)))),
             Kind::Http1(incoming) => incoming.poll_frame(cx),
             Kind::Http2(incoming) => incoming.poll_frame(cx),
+            Kind::Attempt(attempt) => attempt.poll_frame(cx),
             Kind::Answer(bound) => bound.poll_frame(cx),
             Kind::Observed(exchange) => exchange.poll_frame(cx),
-            Kind::Boxed(body) => body.as_mut().poll_frame(cx),
+            #[cfg(test)]
+            Kind::Scripted(frames) => frames.as_mut().poll_next(cx),
         }
     }
 
-    fn is_end_stream(&self) -> bool {
+    /// The next part; `None` after the last.
+    ///
+    /// # Errors
+    /// See [`BodyError`].
+    pub async fn frame(&mut self) -> Option<Result<Frame, BodyError>> {
+        poll_fn(|cx| self.poll_frame(cx)).await
+    }
+
+    /// All bytes that are left of it, once they are here: for bodies that are known to be small. Trailers are left out.
+    ///
+    /// # Errors
+    /// See [`BodyError`].
+    pub async fn collect(mut self) -> Result<Bytes, BodyError> {
+        let mut all = BytesMut::new();
+        while let Some(frame) = self.frame().await {
+            if let Frame::Data(data) = frame? {
+                all.extend_from_slice(&data);
+            }
+        }
+        Ok(all.freeze())
+    }
+
+    /// Whether it is known that nothing more comes.
+    #[must_use]
+    pub fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Empty => true,
             Kind::Whole(bytes) => bytes.is_none(),
             Kind::Http1(incoming) => incoming.is_end_stream(),
             Kind::Http2(incoming) => incoming.is_end_stream(),
+            Kind::Attempt(attempt) => attempt.is_end_stream(),
             Kind::Answer(bound) => bound.is_end_stream(),
             Kind::Observed(exchange) => exchange.is_end_stream(),
-            Kind::Boxed(body) => body.is_end_stream(),
+            #[cfg(test)]
+            Kind::Scripted(_) => false,
         }
     }
 
-    fn size_hint(&self) -> SizeHint {
+    /// Bytes still to come, where that is known.
+    #[must_use]
+    pub fn left(&self) -> Option<u64> {
         match &self.0 {
-            Kind::Empty => SizeHint::with_exact(0),
-            Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
-            Kind::Http1(incoming) => incoming.size_hint(),
-            Kind::Http2(incoming) => incoming.size_hint(),
-            Kind::Answer(bound) => bound.size_hint(),
-            Kind::Observed(exchange) => exchange.size_hint(),
-            Kind::Boxed(body) => body.size_hint(),
+            Kind::Empty => Some(0),
+            Kind::Whole(bytes) => Some(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Kind::Http1(incoming) => incoming.left(),
+            Kind::Http2(incoming) => incoming.left(),
+            Kind::Attempt(attempt) => attempt.left(),
+            Kind::Answer(bound) => bound.left(),
+            Kind::Observed(exchange) => exchange.left(),
+            #[cfg(test)]
+            Kind::Scripted(_) => None,
         }
     }
 }
@@ -133,7 +198,9 @@ impl fmt::Debug for Body {
             Kind::Http1(_) | Kind::Http2(_) => "Body(wire)",
             Kind::Answer(_) => "Body(answer)",
             Kind::Observed(_) => "Body(observed)",
-            Kind::Boxed(_) => "Body(source)",
+            Kind::Attempt(_) => "Body(attempt)",
+            #[cfg(test)]
+            Kind::Scripted(_) => "Body(scripted)",
         })
     }
 }

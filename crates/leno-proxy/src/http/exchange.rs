@@ -6,15 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::HeaderMap;
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use leno_core::Reason;
 use leno_core::id::Direction;
 use leno_kit::Active;
 use tokio::time::{Instant, Sleep};
 
-use super::body::{Body, BodyError, Polled, Response};
+use super::body::{Body, BodyError, Fields, Frame, Polled, Response};
 use super::heads;
 use super::replay;
 use crate::cluster::Permit;
@@ -68,7 +65,7 @@ impl Exchange {
     }
 
     /// Notes its place in a trace, tells the next hop of it, and keeps the headers that reports ask for.
-    pub fn trace(&mut self, headers: &mut HeaderMap) {
+    pub fn trace(&mut self, headers: &mut Fields) {
         self.telemetry.begin(&mut self.record, headers);
     }
 
@@ -105,7 +102,7 @@ impl Exchange {
     }
 
     /// Notes the request's headers, if somebody watches them.
-    pub fn note_headers(&mut self, headers: &HeaderMap) {
+    pub fn note_headers(&mut self, headers: &Fields) {
         if self.telemetry.wants_headers() {
             let request = heads::shown(headers);
             self.record.watched = Some(Box::new(Headers { request, ..Headers::default() }));
@@ -164,30 +161,30 @@ impl Exchange {
     /// Lets the answer go to the client; the exchange ends with its body.
     #[must_use]
     pub fn answer(mut self: Box<Self>, response: Response) -> Response {
-        let (parts, body) = response.into_parts();
-        self.record.status = parts.status.as_u16();
+        let Response { head, body } = response;
+        self.record.status = head.status.as_u16();
         if let Some(headers) = &mut self.record.watched {
-            headers.response = heads::shown(&parts.headers);
+            headers.response = heads::shown(&head.headers);
         }
-        self.telemetry.answered(&mut self.record, &parts.headers);
+        self.telemetry.answered(&mut self.record, &head.headers);
         if self.is_grpc()
-            && let Some(status) = heads::grpc_status(&parts.headers)
+            && let Some(status) = heads::grpc_status(&head.headers)
         {
             self.record.grpc_status = Some(status);
         }
         if body.is_end_stream() {
             self.finish(Reason::Answered);
-            return Response::from_parts(parts, Body::observed(self));
+            return Response { head, body: Body::observed(self) };
         }
         let messages = self.is_grpc().then(Messages::default);
         self.answer = Some(Answering { body, timer: None, messages });
-        Response::from_parts(parts, Body::observed(self))
+        Response { head, body: Body::observed(self) }
     }
 
     /// The next frame of the answer, noted as it passes.
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         let Some(answer) = &mut self.answer else { return Poll::Ready(None) };
-        let Poll::Ready(next) = Pin::new(&mut answer.body).poll_frame(cx) else {
+        let Poll::Ready(next) = answer.body.poll_frame(cx) else {
             if let Some(deadline) = self.deadline {
                 let timer = answer.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
                 if timer.as_mut().poll(cx).is_ready() {
@@ -218,21 +215,23 @@ impl Exchange {
         self.answer.as_ref().is_none_or(|answer| answer.body.is_end_stream())
     }
 
-    pub(super) fn size_hint(&self) -> SizeHint {
-        self.answer.as_ref().map_or_else(|| SizeHint::with_exact(0), |answer| answer.body.size_hint())
+    pub(super) fn left(&self) -> Option<u64> {
+        self.answer.as_ref().map_or(Some(0), |answer| answer.body.left())
     }
 
-    fn note(&mut self, frame: &Frame<Bytes>) {
-        if let Some(data) = frame.data_ref() {
-            self.response_bytes += data.len() as u64;
-            if let Some(messages) = self.answer.as_mut().and_then(|a| a.messages.as_mut()) {
-                messages.pass(data);
-                self.record.response_messages = messages.count;
+    fn note(&mut self, frame: &Frame) {
+        match frame {
+            Frame::Data(data) => {
+                self.response_bytes += data.len() as u64;
+                if let Some(messages) = self.answer.as_mut().and_then(|a| a.messages.as_mut()) {
+                    messages.pass(data);
+                    self.record.response_messages = messages.count;
+                }
             }
-        } else if let Some(trailers) = frame.trailers_ref()
-            && self.is_grpc()
-        {
-            self.record.grpc_status = heads::grpc_status(trailers);
+            Frame::Trailers(trailers) if self.is_grpc() => {
+                self.record.grpc_status = heads::grpc_status(trailers);
+            }
+            Frame::Trailers(_) => {}
         }
     }
 }

@@ -15,10 +15,9 @@ use std::io;
 use std::task::{Context, Poll};
 
 use bytes::Buf;
-use http_body::Frame;
 use leno_http::h1::{BadBody, Decoder, Event};
 
-use super::body::{BodyError, Polled};
+use super::body::{BodyError, Frame, Polled};
 use wire::Wire;
 
 /// The next frame of the body that `decoder` reads from `wire`. Nothing is read before it is asked for.
@@ -36,11 +35,11 @@ fn poll_body(wire: &mut Wire, decoder: &mut Decoder, cx: &mut Context<'_>) -> Po
                 Event::Data(range) => {
                     wire.input.advance(range.start);
                     let data = wire.input.split_to(range.len()).freeze();
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                    return Poll::Ready(Some(Ok(Frame::Data(data))));
                 }
                 Event::Trailers(trailers) => {
                     wire.input.advance(step.consumed);
-                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                    return Poll::Ready(Some(Ok(Frame::Trailers(trailers))));
                 }
                 Event::End => {
                     wire.input.advance(step.consumed);

@@ -1,57 +1,41 @@
 //! Reading and editing message heads.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, TE, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, Uri};
 use leno_core::decide::route::HeaderLookup;
 use leno_core::model::route::HeaderEdit;
 use leno_core::tap;
 
-use super::body::Head;
+use super::body::{Fields, Head};
 use crate::telemetry::Text;
 
 /// Headers as decisions look them up; values of a repeated header are joined.
-pub struct Lookup<'h> {
-    map: &'h HeaderMap,
-    joined: Vec<(&'h HeaderName, String)>,
-}
-
-impl<'h> Lookup<'h> {
-    /// Reads `map`. Costs nothing where no header is repeated.
-    #[must_use]
-    pub fn new(map: &'h HeaderMap) -> Self {
-        let mut joined = Vec::new();
-        if map.len() != map.keys_len() {
-            for name in map.keys() {
-                let mut values = map.get_all(name).iter().filter_map(|v| v.to_str().ok());
-                if let (Some(first), Some(second)) = (values.next(), values.next()) {
-                    let rest: Vec<&str> = values.collect();
-                    let mut all = format!("{first},{second}");
-                    for value in rest {
-                        all.push(',');
-                        all.push_str(value);
-                    }
-                    joined.push((name, all));
-                }
-            }
-        }
-        Self { map, joined }
-    }
-}
+pub struct Lookup<'h>(pub &'h Fields);
 
 impl HeaderLookup for Lookup<'_> {
-    fn get(&self, name: &str) -> Option<&str> {
-        if let Some((_, all)) = self.joined.iter().find(|(n, _)| n.as_str() == name) {
-            return Some(all);
-        }
-        self.map.get(name).and_then(|v| v.to_str().ok())
+    fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        let mut values = self.0.get_all(name).filter_map(|v| v.to_str().ok());
+        let first = values.next()?;
+        Some(match values.next() {
+            None => Cow::Borrowed(first),
+            Some(second) => {
+                let mut all = format!("{first},{second}");
+                for value in values {
+                    all.push(',');
+                    all.push_str(value);
+                }
+                Cow::Owned(all)
+            }
+        })
     }
 }
 
 /// Headers as a person who watches may see them.
 #[must_use]
-pub fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
+pub fn shown(headers: &Fields) -> Vec<(String, String)> {
     let value = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let shown = headers.iter().take(tap::MOST_HEADERS);
     shown.map(|(name, v)| (name.as_str().to_owned(), tap::masked(name.as_str(), &value(v)))).collect()
@@ -85,7 +69,7 @@ pub fn authority_text(head: &Head) -> Text {
 
 /// A header's first value, empty where it is missing or not text.
 #[must_use]
-pub fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> &'h str {
+pub fn text<'h>(headers: &'h Fields, name: &HeaderName) -> &'h str {
     headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
 }
 
@@ -98,13 +82,13 @@ pub fn is_grpc(content_type: &HeaderValue) -> bool {
 
 /// `grpc-status` of a response's head or trailers.
 #[must_use]
-pub fn grpc_status(headers: &HeaderMap) -> Option<u32> {
+pub fn grpc_status(headers: &Fields) -> Option<u32> {
     headers.get(GRPC_STATUS)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// `grpc-timeout`: digits and a unit.
 #[must_use]
-pub fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+pub fn grpc_timeout(headers: &Fields) -> Option<Duration> {
     let value = headers.get(GRPC_TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
     // At most eight digits, says the protocol.
@@ -125,19 +109,18 @@ pub fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
 
 /// Whether `Connection` names `token`.
 #[must_use]
-pub fn connection_names(headers: &HeaderMap, token: &str) -> bool {
+pub fn connection_names(headers: &Fields, token: &str) -> bool {
     headers
         .get_all(CONNECTION)
-        .iter()
         .filter_map(|v| v.to_str().ok())
         .any(|value| value.split(',').any(|t| t.trim().eq_ignore_ascii_case(token)))
 }
 
 /// Removes what belongs to one connection only (RFC 9110, 7.6.1). A tunnel keeps what asks for it.
-pub fn strip_hop_by_hop(headers: &mut HeaderMap, tunnel: bool) {
+pub fn strip_hop_by_hop(headers: &mut Fields, tunnel: bool) {
     // One look at each name, as most heads have none of them: a removal costs a search each.
     let (mut connection, mut upgrade, mut te, mut others) = (false, false, false, false);
-    for (name, value) in &*headers {
+    for (name, value) in headers.iter() {
         match name.as_str() {
             "connection" => connection = true,
             "upgrade" => upgrade = !tunnel,
@@ -149,7 +132,6 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap, tunnel: bool) {
     if connection {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)
-            .iter()
             .filter_map(|v| v.to_str().ok())
             .flat_map(|v| v.split(','))
             .filter_map(|t| HeaderName::try_from(t.trim()).ok())
@@ -182,12 +164,12 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap, tunnel: bool) {
 }
 
 /// `Expect: 100-continue` is answered by this proxy as soon as the endpoint wants the body, so it goes no further.
-pub fn strip_expect(headers: &mut HeaderMap) {
+pub fn strip_expect(headers: &mut Fields) {
     headers.remove(EXPECT);
 }
 
 /// Applies a rule's changes: remove, then set, then add. What is not a valid header is left out.
-pub fn edit(headers: &mut HeaderMap, edit: &HeaderEdit) {
+pub fn edit(headers: &mut Fields, edit: &HeaderEdit) {
     for name in &edit.remove {
         headers.remove(name.as_str());
     }
@@ -207,7 +189,7 @@ fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
     Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
 }
 
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+pub(super) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const HOP_BY_HOP: [HeaderName; 4] = [
     HeaderName::from_static("keep-alive"),

@@ -19,10 +19,10 @@ use crate::outbound::Outbound;
 
 /// A request of this pod's application, on its way to an endpoint.
 pub async fn outbound(from: Arc<Outbound>, request: Request) -> Response {
-    let (mut head, body) = request.into_parts();
+    let Request { mut head, body, upgrade } = request;
     let app = &from.path.app;
     let mut exchange = Exchange::begin(Direction::Outbound, app.telemetry.clone(), app.drain.hold());
-    let tunnel = take_tunnel(&mut head);
+    let tunnel = upgrade.filter(|_| tunnel::is_asked(&head)).map(Tunnel::of_client);
     facts::read(&mut exchange, &mut head, from.downstream());
     let body = Replay::new(body, exchange.is_grpc());
     let outcome = outbound_phases(&from, &mut exchange, head, body, tunnel.is_some()).await;
@@ -53,10 +53,10 @@ async fn outbound_phases(
 
 /// A request from the network, on its way to this pod's application.
 pub async fn inbound(from: Arc<Inbound>, request: Request) -> Response {
-    let (mut head, body) = request.into_parts();
+    let Request { mut head, body, upgrade } = request;
     let app = &from.path.app;
     let mut exchange = Exchange::begin(Direction::Inbound, app.telemetry.clone(), app.drain.hold());
-    let tunnel = take_tunnel(&mut head);
+    let tunnel = upgrade.filter(|_| tunnel::is_asked(&head)).map(Tunnel::of_client);
     facts::read(&mut exchange, &mut head, from.downstream());
     let body = Replay::new(body, exchange.is_grpc());
     let outcome = inbound_phases(&from, &mut exchange, head, body, tunnel.is_some()).await;
@@ -94,7 +94,7 @@ fn conclude(
     match outcome {
         Ok(forward::Forwarded { response, tunnel: endpoint }) => match (tunnel, endpoint) {
             (Some(client), Some(endpoint)) if is_switch(&response) => {
-                exchange.record.status = response.status().as_u16();
+                exchange.record.status = response.head.status.as_u16();
                 client.join(endpoint, exchange);
                 response
             }
@@ -109,12 +109,7 @@ fn conclude(
     }
 }
 
-fn take_tunnel(head: &mut Head) -> Option<Tunnel> {
-    let tunnel = Tunnel::of_request(head);
-    tunnel.filter(|_| tunnel::is_asked(head))
-}
-
 /// Whether the endpoint left HTTP as asked.
 fn is_switch(response: &Response) -> bool {
-    response.status() == http::StatusCode::SWITCHING_PROTOCOLS || response.status().is_success()
+    response.head.status == http::StatusCode::SWITCHING_PROTOCOLS || response.head.status.is_success()
 }

@@ -1,16 +1,13 @@
 //! A request body that can be sent again, as long as it is small and no answer has been accepted.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::oneshot;
 
-use super::body::{Body, BodyError, Polled};
+use super::body::{Body, BodyError, Fields, Frame, Polled};
 use super::exchange::Messages;
 
 /// Bytes kept for sending again. What is larger streams through and cannot be retried once it started.
@@ -24,7 +21,7 @@ pub struct Replay(Option<Arc<Mutex<State>>>);
 struct State {
     source: Body,
     kept: VecDeque<Bytes>,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Fields>,
     kept_bytes: usize,
     /// Who wants a copy of the whole body, if it stays small.
     copies: Vec<oneshot::Sender<Bytes>>,
@@ -77,7 +74,7 @@ impl Replay {
             state.next = 0;
             state.attempt
         };
-        Body::from_source(Attempt { state: Arc::clone(state), number, trailers_sent: false })
+        Body::attempt(Attempt { state: Arc::clone(state), number, trailers_sent: false })
     }
 
     /// Whether a new attempt would send the whole body.
@@ -146,31 +143,29 @@ impl Meter {
     }
 }
 
-struct Attempt {
+/// The body of one try.
+#[derive(Debug)]
+pub struct Attempt {
     state: Arc<Mutex<State>>,
     number: u32,
     trailers_sent: bool,
 }
 
-impl HttpBody for Attempt {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        let this = &mut *self;
-        let mut state = lock(&this.state);
-        if state.attempt != this.number {
+impl Attempt {
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
+        let mut state = lock(&self.state);
+        if state.attempt != self.number {
             return Poll::Ready(Some(Err(BodyError::Abandoned)));
         }
         if let Some(bytes) = state.take_kept() {
-            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            return Poll::Ready(Some(Ok(Frame::Data(bytes))));
         }
         if state.ended {
-            let trailers = if this.trailers_sent { None } else { state.trailers.clone() };
-            this.trailers_sent = true;
-            return Poll::Ready(trailers.map(|t| Ok(Frame::trailers(t))));
+            let trailers = if self.trailers_sent { None } else { state.trailers.clone() };
+            self.trailers_sent = true;
+            return Poll::Ready(trailers.map(|t| Ok(Frame::Trailers(t))));
         }
-        let polled = Pin::new(&mut state.source).poll_frame(cx);
+        let polled = state.source.poll_frame(cx);
         let Poll::Ready(next) = polled else { return Poll::Pending };
         match next {
             None => {
@@ -187,13 +182,13 @@ impl HttpBody for Attempt {
                 if !state.ended && state.source.is_end_stream() {
                     state.end();
                 }
-                this.trailers_sent |= frame.is_trailers();
+                self.trailers_sent |= matches!(frame, Frame::Trailers(_));
                 Poll::Ready(Some(Ok(frame)))
             }
         }
     }
 
-    fn is_end_stream(&self) -> bool {
+    pub(super) fn is_end_stream(&self) -> bool {
         let state = lock(&self.state);
         state.attempt == self.number
             && state.next >= state.kept.len()
@@ -201,16 +196,10 @@ impl HttpBody for Attempt {
             && (self.trailers_sent || state.trailers.is_none())
     }
 
-    fn size_hint(&self) -> SizeHint {
+    pub(super) fn left(&self) -> Option<u64> {
         let state = lock(&self.state);
-        let rest = state.source.size_hint();
         let ahead: u64 = state.kept.iter().skip(state.next).map(|b| b.len() as u64).sum();
-        let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower() + ahead);
-        if let Some(upper) = rest.upper() {
-            hint.set_upper(upper + ahead);
-        }
-        hint
+        Some(state.source.left()? + ahead)
     }
 }
 
@@ -226,13 +215,14 @@ impl State {
     }
 
     /// Notes a frame that passes from the source to the current attempt.
-    fn keep(&mut self, frame: &Frame<Bytes>) {
-        if let Some(trailers) = frame.trailers_ref() {
-            self.trailers = Some(trailers.clone());
-            self.end();
-            return;
-        }
-        let Some(data) = frame.data_ref() else { return };
+    fn keep(&mut self, frame: &Frame) {
+        let data = match frame {
+            Frame::Data(data) => data,
+            Frame::Trailers(trailers) => {
+                self.trailers = Some(trailers.clone());
+                return self.end();
+            }
+        };
         self.seen_bytes += data.len() as u64;
         if let Some(messages) = &mut self.messages {
             messages.pass(data);

@@ -3,11 +3,12 @@
 use std::sync::OnceLock;
 
 use http::header::{CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use leno_core::Reason;
 use leno_core::names;
 
-use super::body::{Body, Response};
+use super::body::{Body, Fields, Response, ResponseHead};
+use super::heads;
 
 /// An answer instead of forwarding; phases return it to stop.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub struct Reply {
     /// gRPC status, where it is not the one that follows from the HTTP status.
     pub grpc_status: Option<u32>,
     /// More headers.
-    pub headers: Box<HeaderMap>,
+    pub headers: Fields,
     /// Body; the reason's sentence where it is `None`.
     pub body: Option<String>,
     /// More words for the log and for the body.
@@ -31,7 +32,7 @@ impl Reply {
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
         let status = if reason.status() == 0 { 503 } else { reason.status() };
-        Self { reason, status, grpc_status: None, headers: Box::default(), body: None, detail: detail.into() }
+        Self { reason, status, grpc_status: None, headers: Fields::new(), body: None, detail: detail.into() }
     }
 
     /// With another status.
@@ -62,28 +63,25 @@ impl Reply {
                 (sentence, detail) => format!("{sentence}: {detail}\n"),
             }
         });
-        let mut response = Response::new(Body::empty());
-        *response.headers_mut() = *self.headers;
+        let mut head = ResponseHead { headers: self.headers, ..ResponseHead::new(StatusCode::OK) };
         if failed {
-            response.headers_mut().insert(REASON, reason_value(self.reason));
+            head.headers.insert(REASON, reason_value(self.reason));
         }
         let grpc = grpc && (failed || self.grpc_status.is_some());
         if grpc {
             let code = self.grpc_status.unwrap_or_else(|| grpc_status_of(self.reason, self.status));
-            let headers = response.headers_mut();
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-            headers.insert("grpc-status", HeaderValue::from(code));
+            head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+            head.headers.insert(heads::GRPC_STATUS, HeaderValue::from(code));
             if let Ok(message) = HeaderValue::try_from(percent_encode(text.trim_end())) {
-                headers.insert("grpc-message", message);
+                head.headers.insert(GRPC_MESSAGE, message);
             }
-            return response;
+            return Response { head, body: Body::empty() };
         }
-        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        head.status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         if !text.is_empty() {
-            response.headers_mut().entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("text/plain"));
-            *response.body_mut() = Body::whole(text);
+            head.headers.insert_if_missing(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
         }
-        response
+        Response { head, body: Body::whole(text) }
     }
 }
 
@@ -117,7 +115,7 @@ pub fn reason_value(reason: Reason) -> HeaderValue {
 
 /// Whether a peer's sidecar says that the application never saw the request.
 #[must_use]
-pub fn is_unprocessed(headers: &HeaderMap) -> bool {
+pub fn is_unprocessed(headers: &Fields) -> bool {
     let Some(value) = headers.get(REASON) else { return false };
     [Reason::AppUnreachable, Reason::Draining, Reason::NotReady].iter().any(|r| reason_value(*r) == *value)
 }
@@ -135,5 +133,6 @@ fn percent_encode(text: &str) -> String {
     out
 }
 
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// `leno-reason`.
 pub const REASON: HeaderName = HeaderName::from_static(names::header::REASON);

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use leno_core::Reason;
 
-use tokio::sync::oneshot;
-
 use super::body::Head;
 use super::exchange::Exchange;
 use super::h1::Upgrade;
@@ -17,7 +15,7 @@ pub struct Tunnel(Side);
 
 enum Side {
     /// As soon as the client has been answered.
-    Coming(oneshot::Receiver<Box<dyn Io>>),
+    Coming(Upgrade),
     Here(Box<dyn Io>),
 }
 
@@ -28,10 +26,10 @@ impl fmt::Debug for Tunnel {
 }
 
 impl Tunnel {
-    /// The client's side. Present on every request that asks for it; it comes to life only after a 101 or a CONNECT's 2xx.
+    /// The client's side. It comes to life only after a 101 or a CONNECT's 2xx.
     #[must_use]
-    pub fn of_request(head: &mut Head) -> Option<Self> {
-        head.extensions.remove::<Upgrade>()?.take().map(|coming| Self(Side::Coming(coming)))
+    pub const fn of_client(upgrade: Upgrade) -> Self {
+        Self(Side::Coming(upgrade))
     }
 
     /// The endpoint's side, after it has agreed.
@@ -42,7 +40,7 @@ impl Tunnel {
 
     async fn open(self) -> Option<Box<dyn Io>> {
         match self.0 {
-            Side::Coming(coming) => coming.await.ok(),
+            Side::Coming(upgrade) => upgrade.connection().await,
             Side::Here(io) => Some(io),
         }
     }
@@ -68,7 +66,7 @@ impl Tunnel {
 pub fn is_asked(head: &Head) -> bool {
     head.method == http::Method::CONNECT
         || (head.version == http::Version::HTTP_11
-            && head.headers.contains_key(http::header::UPGRADE)
+            && head.headers.contains(http::header::UPGRADE)
             && super::heads::connection_names(&head.headers, "upgrade"))
 }
 

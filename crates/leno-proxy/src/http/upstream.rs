@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
-use http::header::{Entry, HOST};
+use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Uri, Version};
-use http_body::SizeHint;
 
-use super::body::{Body, Head, Polled, Response};
+use super::body::{Body, Head, Polled, Response, ResponseHead};
 use super::h1::Http1;
 use super::h2::Incoming;
 use super::tunnel::Tunnel;
@@ -35,11 +34,11 @@ fn for_http1(head: &mut Head, fallback: SocketAddr) -> bool {
     let mut parts = std::mem::take(&mut head.uri).into_parts();
     let authority = parts.authority.take();
     let mut named = true;
-    if let Entry::Vacant(host) = head.headers.entry(HOST) {
+    if !head.headers.contains(HOST) {
         let value = authority.and_then(|a| HeaderValue::from_str(a.as_str()).ok());
         named = value.is_some();
         if let Some(value) = value.or_else(|| HeaderValue::try_from(fallback.to_string()).ok()) {
-            host.insert(value);
+            head.headers.append(HOST, value);
         }
     }
     parts.scheme = None;
@@ -80,42 +79,36 @@ pub struct Answer {
 impl Answer {
     /// On a connection of the pool, which gets it back when the body has ended.
     #[must_use]
-    pub fn on_http1(response: http::Response<()>, lease: Lease) -> Self {
+    pub fn on_http1(head: ResponseHead, lease: Lease) -> Self {
         let local = lease.local();
-        Self::bind(response, Source::Http1(lease), local)
+        Self::bind(head, Source::Http1(lease), local)
     }
 
     /// One of many on a connection.
     #[must_use]
-    pub fn on_http2(response: http::Response<Incoming>, ticket: Ticket) -> Self {
+    pub fn on_http2(response: Response<Incoming>, ticket: Ticket) -> Self {
         let local = ticket.local();
-        let (parts, body) = response.into_parts();
-        Self::bind(http::Response::from_parts(parts, ()), Source::Http2(body, ticket), local)
+        Self::bind(response.head, Source::Http2(response.body, ticket), local)
     }
 
     /// On a connection of its own. `switched`: it has left HTTP, as it was asked.
     #[must_use]
-    pub fn on_own_connection(
-        response: http::Response<()>,
-        sender: Http1,
-        local: Option<SocketAddr>,
-        switched: bool,
-    ) -> Self {
+    pub fn on_own_connection(head: ResponseHead, sender: Http1, local: Option<SocketAddr>, switched: bool) -> Self {
         if switched {
             let tunnel = Some(Tunnel::of_endpoint(sender.into_io()));
-            return Self { response: response.map(|()| Body::empty()), tunnel, local };
+            return Self { response: Response { head, body: Body::empty() }, tunnel, local };
         }
-        Self::bind(response, Source::Own(sender), local)
+        Self::bind(head, Source::Own(sender), local)
     }
 
-    fn bind(response: http::Response<()>, source: Source, local: Option<SocketAddr>) -> Self {
+    fn bind(head: ResponseHead, source: Source, local: Option<SocketAddr>) -> Self {
         let body = if source.is_end_stream() {
             source.ended();
             Body::empty()
         } else {
             Body::answer(Bound(Some(source)))
         };
-        Self { response: response.map(|()| body), tunnel: None, local }
+        Self { response: Response { head, body }, tunnel: None, local }
     }
 }
 
@@ -174,12 +167,12 @@ impl Bound {
         self.0.as_ref().is_none_or(Source::is_end_stream)
     }
 
-    pub(super) fn size_hint(&self) -> SizeHint {
+    pub(super) fn left(&self) -> Option<u64> {
         match &self.0 {
-            None => SizeHint::with_exact(0),
-            Some(Source::Http1(lease)) => lease.connection().size_hint(),
-            Some(Source::Http2(body, _)) => body.size_hint(),
-            Some(Source::Own(sender)) => sender.size_hint(),
+            None => Some(0),
+            Some(Source::Http1(lease)) => lease.connection().left(),
+            Some(Source::Http2(body, _)) => body.left(),
+            Some(Source::Own(sender)) => sender.left(),
         }
     }
 }
@@ -189,11 +182,11 @@ mod tests {
     use super::*;
 
     fn head(uri: &str, host: Option<&str>) -> Head {
-        let mut request = http::Request::get(uri);
+        let mut head = Head::new(Method::GET, uri.parse().expect("a URI"), Version::HTTP_11);
         if let Some(host) = host {
-            request = request.header(HOST, host);
+            head.headers.append(HOST, HeaderValue::from_str(host).expect("a value"));
         }
-        request.body(()).expect("a request").into_parts().0
+        head
     }
 
     #[test]
@@ -203,10 +196,10 @@ mod tests {
         for _ in 0..2 {
             assert!(for_http2(&mut head, endpoint));
             assert_eq!((head.uri.to_string().as_str(), head.version), ("http://web:80/cart?a=b", Version::HTTP_2));
-            assert!(!head.headers.contains_key(HOST));
+            assert!(!head.headers.contains(HOST));
             assert!(for_http1(&mut head, endpoint));
             assert_eq!((head.uri.to_string().as_str(), head.version), ("/cart?a=b", Version::HTTP_11));
-            assert_eq!(head.headers[HOST], "web:80");
+            assert_eq!(head.headers["host"], "web:80");
         }
     }
 
@@ -220,6 +213,6 @@ mod tests {
         }
         let mut head = head("/", None);
         assert!(!for_http1(&mut head, endpoint));
-        assert_eq!(head.headers[HOST], "10.0.0.9:8080");
+        assert_eq!(head.headers["host"], "10.0.0.9:8080");
     }
 }

@@ -77,8 +77,9 @@ pub struct Ended {
 }
 
 /// Carries bytes both ways until both sides have ended, one breaks, or nothing moves for `idle`. Each side may end on
-/// its own: the other direction goes on (half-close). Where one breaks so does the other: an end that nobody meant could be taken for
-/// the end of what was sent, as by HTTP/1.0 or FTP (Envoy's TCP proxy resets too).
+/// its own: the other direction goes on (half-close). So it does where one side takes no more, until what that side had sent before is
+/// read: an answer and the end of who gave it. Where one breaks so does the other: an end that nobody meant could be taken for the end
+/// of what was sent, as by HTTP/1.0 or FTP (Envoy's TCP proxy resets too).
 pub async fn splice(
     client: &mut (impl Io + ?Sized),
     server: &mut (impl Io + ?Sized),
@@ -88,25 +89,45 @@ pub async fn splice(
     let mut up = Half::new(Reason::ClientGone, Reason::UpstreamAborted);
     let mut down = Half::new(Reason::UpstreamAborted, Reason::ClientGone);
     let mut timer = IdleTimer::new(idle);
-    let ended = poll_fn(|cx| {
+    let (ended, abort) = poll_fn(|cx| {
         let mut moved = false;
         let upward = up.poll(cx, client, server, &mut moved, |n| meter.received(n));
         let downward = down.poll(cx, server, client, &mut moved, |n| meter.sent(n));
-        match (upward, downward) {
-            (Poll::Ready(Err(error)), _) => Poll::Ready(up.broken(&error)),
-            (_, Poll::Ready(Err(error))) => Poll::Ready(down.broken(&error)),
-            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => {
-                Poll::Ready(Ended { reason: Reason::Closed, detail: String::new() })
+        Poll::Ready(match (upward, downward) {
+            (Poll::Ready(Way::Broken(error)), _) => (Ended::by(up.reader, &error), true),
+            (_, Poll::Ready(Way::Broken(error))) => (Ended::by(down.reader, &error), true),
+            (Poll::Ready(Way::Untaken), Poll::Ready(Way::Untaken)) => (up.untaken(), true),
+            // Who takes no more has ended, and the other has been told: a reset could overtake that.
+            (Poll::Ready(Way::Untaken), Poll::Ready(Way::Done)) => (up.untaken(), false),
+            (Poll::Ready(Way::Done), Poll::Ready(Way::Untaken)) => (down.untaken(), false),
+            (Poll::Ready(Way::Done), Poll::Ready(Way::Done)) => {
+                (Ended { reason: Reason::Closed, detail: String::new() }, false)
             }
-            _ => timer.poll(cx, moved),
-        }
+            _ => (ready!(timer.poll(cx, moved)), false),
+        })
     })
     .await;
-    if matches!(ended.reason, Reason::ClientGone | Reason::UpstreamAborted) {
+    if abort {
         client.abort();
         server.abort();
     }
     ended
+}
+
+impl Ended {
+    fn by(reason: Reason, error: &io::Error) -> Self {
+        Self { reason, detail: error.to_string() }
+    }
+}
+
+/// What became of a direction that carries nothing more.
+enum Way {
+    /// Its reader ended, and its writer has been told.
+    Done,
+    /// Its writer takes no more.
+    Untaken,
+    /// Its reader broke off.
+    Broken(io::Error),
 }
 
 /// One direction.
@@ -119,12 +140,18 @@ struct Half {
     ended: bool,
     flush: bool,
     shut: bool,
-    writing: bool,
+    untaken: Option<io::Error>,
 }
 
 impl Half {
     const fn new(reader: Reason, writer: Reason) -> Self {
-        Self { reader, writer, pending: Bytes::new(), ended: false, flush: false, shut: false, writing: false }
+        Self { reader, writer, pending: Bytes::new(), ended: false, flush: false, shut: false, untaken: None }
+    }
+
+    fn untaken(&self) -> Ended {
+        self.untaken
+            .as_ref()
+            .map_or_else(|| Ended { reason: self.writer, detail: String::new() }, |error| Ended::by(self.writer, error))
     }
 
     fn poll(
@@ -134,27 +161,46 @@ impl Half {
         to: &mut (impl Io + ?Sized),
         moved: &mut bool,
         count: impl Fn(u64),
-    ) -> Poll<io::Result<()>> {
+    ) -> Poll<Way> {
+        if self.untaken.is_some() {
+            return Poll::Ready(Way::Untaken);
+        }
+        match self.carry(cx, from, to, moved, count) {
+            Poll::Ready(Ok(())) => Poll::Ready(Way::Done),
+            Poll::Ready(Err(Stop::Read(error))) => Poll::Ready(Way::Broken(error)),
+            Poll::Ready(Err(Stop::Write(error))) => {
+                self.pending = Bytes::new();
+                self.untaken = Some(error);
+                Poll::Ready(Way::Untaken)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn carry(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut (impl Io + ?Sized),
+        to: &mut (impl Io + ?Sized),
+        moved: &mut bool,
+        count: impl Fn(u64),
+    ) -> Poll<Result<(), Stop>> {
         for _ in 0..TURNS {
             if self.shut {
                 return Poll::Ready(Ok(()));
             }
             ready!(self.drain(cx, to))?;
             if self.ended {
-                self.writing = true;
                 // The peer may have gone already: then there is nobody to tell that this side ended.
                 let _ = ready!(Pin::new(&mut *to).poll_shutdown(cx));
                 self.shut = true;
                 return Poll::Ready(Ok(()));
             }
-            self.writing = false;
-            let read = match self.read(cx, from, to) {
-                Poll::Ready(result) => result?,
-                Poll::Pending => {
-                    self.flush(cx, to)?;
-                    return Poll::Pending;
-                }
+            let Poll::Ready(read) = self.read(cx, from, to) else {
+                self.flush(cx, to)?;
+                return Poll::Pending;
             };
+            let read = read?;
             *moved = true;
             self.ended = read == 0;
             count(read as u64);
@@ -165,13 +211,9 @@ impl Half {
     }
 
     /// Writes what is left over.
-    fn drain(&mut self, cx: &mut Context<'_>, to: &mut (impl Io + ?Sized)) -> Poll<io::Result<()>> {
-        self.writing = true;
+    fn drain(&mut self, cx: &mut Context<'_>, to: &mut (impl Io + ?Sized)) -> Poll<Result<(), Stop>> {
         while !self.pending.is_empty() {
-            let written = ready!(Pin::new(&mut *to).poll_write(cx, &self.pending))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
+            let written = ready!(write(cx, to, &self.pending))?;
             self.pending.advance(written);
             self.flush = true;
         }
@@ -185,47 +227,48 @@ impl Half {
         cx: &mut Context<'_>,
         from: &mut (impl Io + ?Sized),
         to: &mut (impl Io + ?Sized),
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<Result<usize, Stop>> {
         BUFFER.with_borrow_mut(|scratch| {
             scratch.resize(SCRATCH, 0);
             let mut buffer = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut *from).poll_read(cx, &mut buffer))?;
+            ready!(Pin::new(&mut *from).poll_read(cx, &mut buffer)).map_err(Stop::Read)?;
             let filled = buffer.filled();
             let mut rest = filled;
-            self.writing = true;
             while !rest.is_empty() {
-                match Pin::new(&mut *to).poll_write(cx, rest) {
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Poll::Ready(Ok(n)) => {
-                        self.flush = true;
-                        rest = &rest[n..];
-                    }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending => {
-                        self.pending = Bytes::copy_from_slice(rest);
-                        break;
-                    }
-                }
+                let Poll::Ready(written) = write(cx, to, rest) else {
+                    self.pending = Bytes::copy_from_slice(rest);
+                    break;
+                };
+                self.flush = true;
+                rest = &rest[written?..];
             }
             Poll::Ready(Ok(filled.len()))
         })
     }
 
-    fn flush(&mut self, cx: &mut Context<'_>, to: &mut (impl Io + ?Sized)) -> io::Result<()> {
-        if self.flush {
-            match Pin::new(to).poll_flush(cx) {
-                Poll::Ready(Ok(())) => self.flush = false,
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => {}
-            }
+    fn flush(&mut self, cx: &mut Context<'_>, to: &mut (impl Io + ?Sized)) -> Result<(), Stop> {
+        if self.flush
+            && let Poll::Ready(flushed) = Pin::new(to).poll_flush(cx)
+        {
+            flushed.map_err(Stop::Write)?;
+            self.flush = false;
         }
         Ok(())
     }
+}
 
-    fn broken(&self, error: &io::Error) -> Ended {
-        let reason = if self.writing { self.writer } else { self.reader };
-        Ended { reason, detail: error.to_string() }
-    }
+fn write(cx: &mut Context<'_>, to: &mut (impl Io + ?Sized), bytes: &[u8]) -> Poll<Result<usize, Stop>> {
+    Poll::Ready(match ready!(Pin::new(to).poll_write(cx, bytes)) {
+        Ok(0) => Err(Stop::Write(io::ErrorKind::WriteZero.into())),
+        Ok(written) => Ok(written),
+        Err(error) => Err(Stop::Write(error)),
+    })
+}
+
+/// Which end of a direction failed.
+enum Stop {
+    Read(io::Error),
+    Write(io::Error),
 }
 
 /// Fires when nothing moved for a while. The timer is moved only when it fires: traffic costs one clock read.

@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 use leno_core::Reason;
 use leno_core::cel::Message;
 use leno_core::id::{Direction, Origin, ServiceId, SpiffeId};
 use leno_core::model::{Policies, Workload};
 use leno_core::trace::{SpanId, TraceId};
+use leno_http::Fields;
 
 use super::text::Text;
 
@@ -199,12 +200,7 @@ pub struct Captured {
 
 impl Captured {
     /// Keeps those of `headers` that are wanted, if there are any.
-    pub(super) fn take(
-        kept: &mut Option<Box<Self>>,
-        of: Message,
-        headers: &HeaderMap,
-        wanted: &[(HeaderName, Arc<str>)],
-    ) {
+    pub(super) fn take(kept: &mut Option<Box<Self>>, of: Message, headers: &Fields, wanted: &[(HeaderName, Arc<str>)]) {
         for (name, text) in wanted {
             if let Some(value) = headers.get(name).and_then(|v| v.to_str().ok()) {
                 let kept = kept.get_or_insert_default();

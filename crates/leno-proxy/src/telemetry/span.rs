@@ -1,7 +1,8 @@
 //! Where a request stands in its trace: read from its headers, decided where nobody has, and told to the next hop.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use leno_core::trace::{self, Context, Dialect, SpanId, TraceId};
+use leno_http::Fields;
 
 use super::plan::TracePlan;
 use super::record::SpanRef;
@@ -11,7 +12,7 @@ use super::record::SpanRef;
 ///
 /// A context that came in is kept: the trace and whether it is sampled are its sender's. Where this proxy reports no spans
 /// it does not put itself between sender and server either.
-pub(super) fn begin(plan: &TracePlan, headers: &mut HeaderMap, draw: f64) -> SpanRef {
+pub(super) fn begin(plan: &TracePlan, headers: &mut Fields, draw: f64) -> SpanRef {
     let get = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     let came = Context::read(get);
     let decided =
@@ -31,12 +32,12 @@ pub(super) fn begin(plan: &TracePlan, headers: &mut HeaderMap, draw: f64) -> Spa
 }
 
 /// W3C always, and B3 in whatever form the client uses it, so that no header is left that says something else.
-fn tell(headers: &mut HeaderMap, context: &Context, parent: Option<SpanId>) {
+fn tell(headers: &mut Fields, context: &Context, parent: Option<SpanId>) {
     set(headers, TRACEPARENT, &context.traceparent());
-    if headers.contains_key(&B3) {
+    if headers.contains(&B3) {
         set(headers, B3, &context.b3(parent));
     }
-    if headers.contains_key(&B3_TRACE) || headers.contains_key(&B3_SAMPLED) {
+    if headers.contains(&B3_TRACE) || headers.contains(&B3_SAMPLED) {
         set(headers, B3_TRACE, &context.trace.to_string());
         set(headers, B3_SPAN, &context.span.to_string());
         set(headers, B3_SAMPLED, if context.sampled == Some(true) { "1" } else { "0" });
@@ -47,7 +48,7 @@ fn tell(headers: &mut HeaderMap, context: &Context, parent: Option<SpanId>) {
     }
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+fn set(headers: &mut Fields, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);
     }
@@ -75,7 +76,7 @@ mod tests {
         TracePlan { collector, reports, sampling, max_path: 256, mesh: "cluster.local".to_owned(), tags: Vec::new() }
     }
 
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+    fn headers(pairs: &[(&'static str, &'static str)]) -> Fields {
         pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
     }
 
@@ -88,7 +89,7 @@ mod tests {
             let flag = if sampled { "01" } else { "00" };
             let expected = format!("00-{}-{}-{flag}", span.trace, span.span);
             assert_eq!(told.get("traceparent").unwrap(), &expected);
-            assert!(!told.contains_key("b3") && !told.contains_key("x-b3-traceid"));
+            assert!(!told.contains("b3") && !told.contains("x-b3-traceid"));
         }
     }
 

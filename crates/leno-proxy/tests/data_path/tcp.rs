@@ -150,6 +150,34 @@ async fn a_connection_that_the_client_breaks_off_has_no_end() {
     }
 }
 
+/// Over real sockets: the server's last words wait in the sidecar's socket when the client's next ones are refused.
+#[tokio::test]
+async fn an_answer_is_read_though_the_server_broke_off() {
+    let words = || {
+        raw(|mut stream| async move {
+            let _ = stream.read_exact(&mut [0; 3]).await;
+            let _ = stream.write_all(b"enough").await;
+            reset(stream);
+        })
+    };
+    let scene = || Scene::new(Protocol::Tcp);
+    let plain = scene().plain_pod(words().await, "v1").start().await;
+    let mutual = scene().meshed_pod(words().await, "v1", Sidecar::strict()).await.start().await;
+    for (what, addr) in [("plain", plain.addr()), ("mutual TLS", mutual.addr())] {
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(addr).await.expect("connects");
+            stream.write_all(b"one").await.expect("written");
+            // Until it is refused.
+            while stream.write_all(b"two").await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+            let mut answer = [0; 6];
+            stream.read_exact(&mut answer).await.unwrap_or_else(|e| panic!("{what}: {e}"));
+            assert_eq!(&answer, b"enough", "{what}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn http_on_an_undeclared_port_is_seen_as_http() {
     let client =

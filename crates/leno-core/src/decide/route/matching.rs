@@ -39,7 +39,7 @@ pub enum Miss {
 #[must_use]
 pub fn first_miss(m: &HttpMatch, facts: &RequestFacts<'_>) -> Option<Miss> {
     let holds = |condition: &Option<StringMatch>, value: &str| condition.as_ref().is_none_or(|c| c.matches(value));
-    let header = |name: &str, c: &StringMatch| facts.headers.get(name).is_some_and(|v| c.matches(v));
+    let header = |name: &str, c: &StringMatch| facts.headers.get(name).is_some_and(|v| c.matches(&v));
     let path = |u: &StringMatch| uri(m, u, facts.path);
     if m.port.is_some_and(|p| p != facts.port) {
         return Some(Miss::Port);

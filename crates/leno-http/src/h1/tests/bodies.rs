@@ -1,8 +1,9 @@
 use bytes::{BufMut, BytesMut};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 use super::super::{BadBody, BadHead, Decoder, Framing, limits, write};
 use super::decode;
+use crate::Fields;
 
 #[test]
 fn bodies_come_out_whole_however_they_arrive() {
@@ -91,9 +92,10 @@ fn written_chunks_are_read_back() {
         out.put_slice(&data);
         out.put_slice(write::CHUNK_END);
     }
-    let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    trailers.insert("content-length", HeaderValue::from_static("9"));
+    let trailers: Fields = [("grpc-status", "0"), ("content-length", "9")]
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .into_iter()
+        .collect();
     write::last_chunk(&mut out, Some(&trailers));
     let (body, back, used) = decode(Framing::Chunked, &out, 1000).expect("good");
     assert_eq!((body.len(), used), (70_032, out.len()));

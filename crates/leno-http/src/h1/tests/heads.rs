@@ -1,17 +1,21 @@
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 
 use super::super::write::{self, Says};
 use super::super::{Answered, BadHead, Framing, Scan, blank, limits, response};
 use super::read;
+use crate::Fields;
 
 #[test]
 fn a_request_is_read_as_it_was_sent() {
-    let head = read("POST /a?b=1 HTTP/1.1\r\nHost: web\r\nX-Thing:  two words \r\ncontent-length: 5\r\n\r\nhello")
+    let asked = read("POST /a?b=1 HTTP/1.1\r\nHost: web\r\nX-Thing:  two words \r\ncontent-length: 5\r\n\r\nhello")
         .expect("good");
-    assert_eq!((head.method, head.uri.to_string(), head.version), (Method::POST, "/a?b=1".into(), Version::HTTP_11));
-    assert_eq!(head.headers["x-thing"], "two words");
-    assert_eq!((head.framing, head.keep_alive), (Framing::Length(5), true));
+    assert_eq!(
+        (asked.head.method, asked.head.uri.to_string(), asked.head.version),
+        (Method::POST, "/a?b=1".into(), Version::HTTP_11)
+    );
+    assert_eq!(asked.head.headers["x-thing"], "two words");
+    assert_eq!((asked.framing, asked.keep_alive), (Framing::Length(5), true));
 }
 
 #[test]
@@ -117,13 +121,13 @@ fn a_host_is_a_host_and_a_port() {
 #[test]
 fn a_target_with_an_authority_overrules_the_host() {
     for (target, host) in [("http://web:80/x", "web:80"), ("http://web?x", "web")] {
-        let head = read(&format!("GET {target} HTTP/1.1\r\nHost: admin\r\n\r\n")).expect(target);
-        assert_eq!(head.headers.get_all("host").iter().collect::<Vec<_>>(), [host], "{target}");
+        let asked = read(&format!("GET {target} HTTP/1.1\r\nHost: admin\r\n\r\n")).expect(target);
+        assert_eq!(asked.head.headers.get_all("host").collect::<Vec<_>>(), [host], "{target}");
     }
-    let head = read("GET http://web/ HTTP/1.0\r\n\r\n").expect("HTTP/1.0");
-    assert!(!head.headers.contains_key("host"), "what was not sent is not read");
-    let head = read("CONNECT db:5432 HTTP/1.1\r\nHost: web\r\n\r\n").expect("a tunnel");
-    assert_eq!(head.headers["host"], "web");
+    let asked = read("GET http://web/ HTTP/1.0\r\n\r\n").expect("HTTP/1.0");
+    assert!(!asked.head.headers.contains("host"), "what was not sent is not read");
+    let asked = read("CONNECT db:5432 HTTP/1.1\r\nHost: web\r\n\r\n").expect("a tunnel");
+    assert_eq!(asked.head.headers["host"], "web");
 }
 
 #[test]
@@ -137,8 +141,8 @@ fn connections_stay_as_the_version_and_the_client_say() {
         ("1.0", "Connection: Keep-Alive\r\n", true),
     ];
     for (version, field, stays) in cases {
-        let head = read(&format!("GET / HTTP/{version}\r\nHost: a\r\n{field}\r\n")).expect("good");
-        assert_eq!(head.keep_alive, stays, "{version} {field}");
+        let asked = read(&format!("GET / HTTP/{version}\r\nHost: a\r\n{field}\r\n")).expect("good");
+        assert_eq!(asked.keep_alive, stays, "{version} {field}");
     }
 }
 
@@ -165,7 +169,8 @@ fn an_empty_line_before_a_request_is_passed_over_once() {
 
 fn answer(text: &str, to: Answered) -> Result<(u16, Framing, bool), BadHead> {
     let end = Scan::default().end(text.as_bytes())?.expect("a whole head");
-    response(&Bytes::copy_from_slice(&text.as_bytes()[..end]), to).map(|h| (h.status.as_u16(), h.framing, h.keep_alive))
+    response(&Bytes::copy_from_slice(&text.as_bytes()[..end]), to)
+        .map(|h| (h.head.status.as_u16(), h.framing, h.keep_alive))
 }
 
 #[test]
@@ -210,10 +215,10 @@ fn responses_have_the_body_that_their_request_allows() {
 
 #[test]
 fn what_is_written_says_its_framing_once() {
-    let mut headers = HeaderMap::new();
-    headers.insert("content-length", HeaderValue::from_static("7"));
-    headers.insert("transfer-encoding", HeaderValue::from_static("chunked"));
-    headers.insert("a", HeaderValue::from_static("b"));
+    let headers: Fields = [("content-length", "7"), ("transfer-encoding", "chunked"), ("a", "b")]
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .into_iter()
+        .collect();
     let written = |says| {
         let mut out = BytesMut::new();
         write::response(&mut out, Version::HTTP_11, StatusCode::OK, &headers, says, Some("close"));
@@ -233,9 +238,9 @@ fn what_is_written_says_its_framing_once() {
     write::request(&mut out, &Method::GET, &"/x?y".parse().expect("a URI"), &headers, None);
     assert_eq!(out, "GET /x?y HTTP/1.1\r\na: b\r\n\r\n");
     out.clear();
-    write::request(&mut out, &Method::GET, &"http://web?x".parse().expect("a URI"), &HeaderMap::new(), None);
+    write::request(&mut out, &Method::GET, &"http://web?x".parse().expect("a URI"), &Fields::new(), None);
     assert_eq!(out, "GET /?x HTTP/1.1\r\n\r\n");
     out.clear();
-    write::request(&mut out, &Method::CONNECT, &"web:443".parse().expect("a URI"), &HeaderMap::new(), None);
+    write::request(&mut out, &Method::CONNECT, &"web:443".parse().expect("a URI"), &Fields::new(), None);
     assert_eq!(out, "CONNECT web:443 HTTP/1.1\r\n\r\n");
 }

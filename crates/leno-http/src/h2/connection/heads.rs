@@ -8,7 +8,7 @@ use crate::h2::code::Code;
 use crate::h2::frame::{self, Head, flag};
 use crate::h2::hpack::BadBlock;
 use crate::h2::limits;
-use crate::h2::message::Fields;
+use crate::h2::message;
 use crate::h2::stream::{Ended, Receives, Stream};
 use crate::h2::window::{Credit, Window};
 
@@ -62,8 +62,8 @@ impl Connection {
 
     /// A whole header block. It is read in any case: the tables of both ends must agree.
     fn block(&mut self, stream: u32, end: bool, block: &[u8]) -> Received {
-        let mut fields = Fields::new();
-        match self.decoder.decode(block, |field| fields.push(field)) {
+        let mut said = message::Block::new();
+        match self.decoder.decode(block, |field| said.push(field)) {
             Ok(()) => {}
             Err(BadBlock::Field) => return Err(self.abort(Code::PROTOCOL_ERROR, "a field that HTTP does not allow")),
             Err(_) => return Err(self.abort(Code::COMPRESSION_ERROR, "a header block that cannot be read")),
@@ -71,18 +71,18 @@ impl Connection {
         self.useless.earn(limits::USELESS_PER_USEFUL);
         if let Some(open) = self.streams.get(&stream) {
             return match open.receives {
-                Receives::Head => self.answer(stream, end, fields),
-                Receives::Body => self.trailers(stream, end, fields),
+                Receives::Head => self.answer(stream, end, said),
+                Receives::Body => self.trailers(stream, end, said),
                 Receives::Nothing => self.fault(stream, Code::STREAM_CLOSED, "HEADERS behind the end"),
             };
         }
         if self.role == Role::Server && stream > self.highest {
-            return self.request(stream, end, fields);
+            return self.request(stream, end, said);
         }
         self.late(stream, true)
     }
 
-    fn request(&mut self, stream: u32, end: bool, fields: Fields) -> Received {
+    fn request(&mut self, stream: u32, end: bool, said: message::Block) -> Received {
         self.highest = stream;
         if matches!(self.leaving, Leaving::After(_)) {
             // The peer was told, and tries again elsewhere. What it still says on the stream is for nobody, and must not cost
@@ -93,12 +93,12 @@ impl Connection {
         if self.streams.len() >= limits::STREAMS as usize {
             return self.refuse(stream, Code::REFUSED_STREAM);
         }
-        if fields.is_too_long() {
+        if said.is_too_long() {
             self.too_long(stream);
             return self.refuse(stream, Code::NO_ERROR);
         }
-        let length = fields.length();
-        let Ok(head) = fields.request(&mut self.memo) else { return self.refuse(stream, Code::PROTOCOL_ERROR) };
+        let length = said.length();
+        let Ok(head) = said.request(&mut self.memo) else { return self.refuse(stream, Code::PROTOCOL_ERROR) };
         let receives = if end { Receives::Nothing } else { Receives::Body };
         let mut open = Stream::new(receives, Credit::growing(self.windows.stream), Window::new(self.peer.window));
         open.expected = length;
@@ -109,14 +109,14 @@ impl Connection {
         Ok(Some(Event::Request { stream, head, end }))
     }
 
-    fn answer(&mut self, stream: u32, end: bool, fields: Fields) -> Received {
-        let length = fields.length();
-        let head = match fields.response() {
+    fn answer(&mut self, stream: u32, end: bool, said: message::Block) -> Received {
+        let length = said.length();
+        let head = match said.response() {
             Ok(head) => head,
             Err(why) => return self.fault(stream, Code::PROTOCOL_ERROR, why),
         };
         let Some(open) = self.streams.get_mut(&stream) else { return Ok(None) };
-        let status = head.status();
+        let status = head.status;
         let wrong = if status.is_informational() {
             open.interim += 1;
             if end {
@@ -137,11 +137,11 @@ impl Connection {
         Ok(Some(Event::Response { stream, head, end }))
     }
 
-    fn trailers(&mut self, stream: u32, end: bool, fields: Fields) -> Received {
+    fn trailers(&mut self, stream: u32, end: bool, said: message::Block) -> Received {
         if !end {
             return self.fault(stream, Code::PROTOCOL_ERROR, "a second head");
         }
-        let trailers = match fields.trailers() {
+        let trailers = match said.trailers() {
             Ok(trailers) => trailers,
             Err(why) => return self.fault(stream, Code::PROTOCOL_ERROR, why),
         };

@@ -1,10 +1,9 @@
 //! What goes out.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 
 use super::{Connection, Role};
-use crate::Output;
 use crate::h2::code::Code;
 use crate::h2::frame::{self, Kind, flag};
 use crate::h2::hpack::Encoder;
@@ -12,11 +11,11 @@ use crate::h2::limits;
 use crate::h2::message;
 use crate::h2::stream::{After, Receives, Stream};
 use crate::h2::window::{Credit, Window};
-use crate::spare;
+use crate::{Fields, Output, RequestHead, spare};
 
 impl Connection {
     /// Opens a stream with a request's head; `end`: it has no body. Only where [`Self::can_open`]. The stream's number.
-    pub fn open(&mut self, head: &http::request::Parts, end: bool) -> u32 {
+    pub fn open(&mut self, head: &RequestHead, end: bool) -> u32 {
         let id = if self.highest == 0 { 1 } else { self.highest + 2 };
         self.highest = id;
         let mut stream =
@@ -31,7 +30,7 @@ impl Connection {
     }
 
     /// Answers, or says something before the answer (1xx); `end`: there is no body. False where the stream has ended.
-    pub fn respond(&mut self, stream: u32, status: StatusCode, headers: &HeaderMap, end: bool) -> bool {
+    pub fn respond(&mut self, stream: u32, status: StatusCode, headers: &Fields, end: bool) -> bool {
         if !self.takes(stream) {
             return false;
         }
@@ -59,7 +58,7 @@ impl Connection {
     }
 
     /// Ends a stream's body with trailers. False where the stream has ended.
-    pub fn send_trailers(&mut self, stream: u32, trailers: HeaderMap) -> bool {
+    pub fn send_trailers(&mut self, stream: u32, trailers: Fields) -> bool {
         if !self.takes(stream) {
             return false;
         }
@@ -150,7 +149,7 @@ impl Connection {
     /// Says that a request's head was too long, as HTTP can say it (RFC 6585, section 5).
     pub(super) fn too_long(&mut self, stream: u32) {
         let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        self.head(stream, true, |encoder, out| message::write_response(encoder, out, status, &HeaderMap::new()));
+        self.head(stream, true, |encoder, out| message::write_response(encoder, out, status, &Fields::new()));
     }
 
     fn takes(&self, stream: u32) -> bool {

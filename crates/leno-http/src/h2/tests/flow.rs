@@ -8,7 +8,7 @@ fn opened(streams: &[u32]) -> Connection {
     let mut conn = server();
     for stream in streams {
         feed(&mut conn, &frame(1, 5, *stream, GET)).expect("good");
-        conn.respond(*stream, http::StatusCode::OK, &http::HeaderMap::new(), false);
+        conn.respond(*stream, http::StatusCode::OK, &Fields::new(), false);
     }
     sent(&mut conn);
     conn
@@ -67,8 +67,8 @@ fn streams_take_turns_and_an_end_needs_no_window() {
     conn.send(5, Bytes::new(), true);
     let frames = sent(&mut conn);
     assert!(data(&frames).contains(&(3, 1)) && data(&frames).contains(&(5, 0)), "{:?}", data(&frames));
-    let mut trailers = http::HeaderMap::new();
-    trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+    let mut trailers = Fields::new();
+    trailers.append(http::HeaderName::from_static("grpc-status"), http::HeaderValue::from_static("0"));
     let mut conn = opened(&[1, 3]);
     conn.send(1, Bytes::from(vec![0; 70_000]), true);
     sent(&mut conn);

@@ -36,9 +36,9 @@ struct Seen {
     trailers: Option<String>,
 }
 
-fn fields(headers: &HeaderMap) -> Vec<(String, String)> {
+fn fields<'h>(headers: impl IntoIterator<Item = (&'h HeaderName, &'h HeaderValue)>) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> = headers
-        .iter()
+        .into_iter()
         .map(|(n, v)| (n.as_str().to_owned(), v.to_str().expect("text").to_owned()))
         .filter(|(n, _)| n.starts_with("x-"))
         .collect();
@@ -46,7 +46,7 @@ fn fields(headers: &HeaderMap) -> Vec<(String, String)> {
     all
 }
 
-fn headers(exchange: &Exchange) -> HeaderMap {
+fn headers<C: FromIterator<(HeaderName, HeaderValue)>>(exchange: &Exchange) -> C {
     exchange
         .fields
         .iter()
@@ -54,10 +54,12 @@ fn headers(exchange: &Exchange) -> HeaderMap {
         .collect()
 }
 
-fn trailers(n: usize) -> HeaderMap {
-    let mut map = HeaderMap::new();
-    map.insert("x-n", HeaderValue::from(n));
-    map
+fn trailers<C: FromIterator<(HeaderName, HeaderValue)>>(n: usize) -> C {
+    [(HeaderName::from_static("x-n"), HeaderValue::from(n))].into_iter().collect()
+}
+
+fn pairs(headers: &Fields) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    headers.iter().map(|(name, value)| (name, value))
 }
 
 fn asked(exchange: &Exchange, n: usize) -> Request<()> {
@@ -67,7 +69,7 @@ fn asked(exchange: &Exchange, n: usize) -> Request<()> {
 }
 
 fn seen(exchange: &Exchange, sizes: &[usize], n: usize, trailers: bool) -> Seen {
-    let map = headers(exchange);
+    let map: HeaderMap = headers(exchange);
     Seen { fields: fields(&map), body: sizes.iter().sum(), trailers: trailers.then(|| n.to_string()) }
 }
 
@@ -102,11 +104,11 @@ impl End {
 fn note(event: Event, seen: &mut HashMap<u32, Seen>, conn: &mut Connection) -> Option<u32> {
     match event {
         Event::Request { stream, head, end } => {
-            seen.insert(stream, Seen { fields: fields(head.headers()), ..Seen::default() });
+            seen.insert(stream, Seen { fields: fields(pairs(&head.headers)), ..Seen::default() });
             end.then_some(stream)
         }
         Event::Response { stream, head, end } => {
-            seen.insert(stream, Seen { fields: fields(head.headers()), ..Seen::default() });
+            seen.insert(stream, Seen { fields: fields(pairs(&head.headers)), ..Seen::default() });
             end.then_some(stream)
         }
         Event::Data { stream, data, end } => {
@@ -153,7 +155,7 @@ async fn send(mut stream: h2::SendStream<Bytes>, sizes: Vec<usize>, trailers: Op
 }
 
 fn respond(conn: &mut Connection, stream: u32, exchange: &Exchange, n: usize) {
-    conn.respond(stream, http::StatusCode::OK, &headers(exchange), false);
+    conn.respond(stream, http::StatusCode::OK, &headers::<Fields>(exchange), false);
     for size in &exchange.answers {
         conn.send(stream, Bytes::from(vec![7; *size]), false);
     }
@@ -191,7 +193,7 @@ async fn as_server(script: Vec<Exchange>) {
     let (mut got, mut numbers) = (HashMap::new(), HashMap::new());
     while let Some(event) = end.event().await {
         if let Event::Request { stream, head, .. } = &event {
-            numbers.insert(*stream, head.uri().path()[1..].parse::<usize>().expect("a number"));
+            numbers.insert(*stream, head.uri.path()[1..].parse::<usize>().expect("a number"));
         }
         if let Some(stream) = note(event, &mut got, &mut end.conn) {
             let n = numbers[&stream];
@@ -227,7 +229,9 @@ async fn as_client(script: Vec<Exchange>) {
     let mut end = End { conn: Connection::new(Role::Client, WINDOWS), io: ours, input: BytesMut::new() };
     let mut numbers = HashMap::new();
     for (n, exchange) in script.iter().enumerate() {
-        let stream = end.conn.open(&asked(exchange, n).into_parts().0, false);
+        let uri = format!("http://a/{n}").parse().expect("a URI");
+        let head = RequestHead { uri, headers: headers(exchange), ..request("POST") };
+        let stream = end.conn.open(&head, false);
         numbers.insert(stream, n);
         for size in &exchange.asks {
             end.conn.send(stream, Bytes::from(vec![7; *size]), false);
@@ -287,7 +291,7 @@ proptest! {
             loop {
                 match conn.receive(&mut input, Duration::ZERO) {
                     Ok(Some(Event::Request { stream, .. })) => {
-                        conn.respond(stream, http::StatusCode::OK, &HeaderMap::new(), stream % 3 == 0);
+                        conn.respond(stream, http::StatusCode::OK, &Fields::new(), stream % 3 == 0);
                         conn.send(stream, Bytes::from_static(b"answer"), true);
                     }
                     Ok(Some(Event::Data { stream, data, .. })) => conn.consumed(stream, data.len()),

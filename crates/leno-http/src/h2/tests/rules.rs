@@ -23,8 +23,8 @@ fn a_request_is_answered() {
     let mut conn = server();
     let events = feed(&mut conn, &frame(1, 0x5, 1, GET)).expect("good");
     let [Event::Request { stream: 1, head, end: true }] = &events[..] else { panic!("{events:?}") };
-    assert_eq!((head.method().as_str(), head.uri().to_string().as_str()), ("GET", "http://a/"));
-    assert!(conn.respond(1, http::StatusCode::OK, &http::HeaderMap::new(), false));
+    assert_eq!((head.method.as_str(), head.uri.to_string().as_str()), ("GET", "http://a/"));
+    assert!(conn.respond(1, http::StatusCode::OK, &Fields::new(), false));
     assert!(conn.send(1, bytes::Bytes::from_static(b"body"), true));
     let sent = sent(&mut conn);
     assert_eq!(sent, [(1, 4, 1, OK.to_vec()), (0, 1, 1, b"body".to_vec())]);
@@ -126,7 +126,7 @@ fn frames_for_a_stream_that_ended_are_told_from_late_ones() {
     // Both have said all: it knows.
     let mut conn = server();
     feed(&mut conn, &frame(1, 5, 1, GET)).expect("good");
-    conn.respond(1, http::StatusCode::OK, &http::HeaderMap::new(), true);
+    conn.respond(1, http::StatusCode::OK, &Fields::new(), true);
     feed(&mut conn, &[frame(8, 0, 1, &[0, 0, 0, 1]), frame(3, 0, 1, &[0; 4])].concat()).expect("allowed");
     assert_eq!(broken(&mut conn, &frame(0, 0, 1, b"x")), Code::STREAM_CLOSED);
 }
@@ -135,7 +135,7 @@ fn frames_for_a_stream_that_ended_are_told_from_late_ones() {
 fn an_answer_before_the_request_has_ended_ends_it() {
     let mut conn = server();
     feed(&mut conn, &frame(1, 4, 1, POST)).expect("good");
-    conn.respond(1, http::StatusCode::OK, &http::HeaderMap::new(), true);
+    conn.respond(1, http::StatusCode::OK, &Fields::new(), true);
     assert_eq!(was_reset(&mut conn, 1), Some(Code::NO_ERROR));
 }
 
@@ -160,7 +160,7 @@ fn going_away_takes_two_steps() {
     assert!(feed(&mut conn, &late).expect("ignored").is_empty());
     assert!(sent(&mut conn).is_empty());
     for stream in [1, 3] {
-        conn.respond(stream, http::StatusCode::OK, &http::HeaderMap::new(), true);
+        conn.respond(stream, http::StatusCode::OK, &Fields::new(), true);
     }
     assert!(conn.is_done());
     conn.abort(Code::INTERNAL_ERROR, "a reason");

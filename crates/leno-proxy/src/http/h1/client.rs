@@ -2,21 +2,19 @@
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use http::header::{TRAILER, UPGRADE};
-use http::{Method, Response, StatusCode};
-use http_body::{Body as HttpBody, SizeHint};
+use http::{Method, StatusCode};
 use leno_core::Reason;
 use leno_core::decide::retry::FailureKind;
 use leno_http::h1::write;
-use leno_http::h1::{self, Answered, BadHead, Decoder, Framing, ResponseHead, Scan};
+use leno_http::h1::{self, Answered, BadHead, Decoder, Framing, Scan};
 
 use super::outgoing::Outgoing;
 use super::wire::Wire;
 use super::{Polled, poll_body};
-use crate::http::body::{Body, BodyError};
+use crate::http::body::{Body, BodyError, Head, ResponseHead};
 use crate::http::client::{Dispatch, SendError, of_body};
 use crate::tcp::splice::Io;
 
@@ -62,10 +60,10 @@ impl Http1 {
     ///
     /// # Errors
     /// See [`SendError`].
-    pub async fn send(&mut self, request: &mut Dispatch) -> Result<Response<()>, SendError> {
+    pub async fn send(&mut self, request: &mut Dispatch) -> Result<ResponseHead, SendError> {
         let head = &request.head;
         let answered = Answered::of(&head.method);
-        let upgrades = head.headers.contains_key(UPGRADE);
+        let upgrades = head.headers.contains(UPGRADE);
         let conn = &mut *self.0;
         conn.stays = false;
         let framing = framing(head, &request.body);
@@ -75,25 +73,21 @@ impl Http1 {
             let sent = std::future::poll_fn(|cx| conn.wire.poll_send(cx)).await;
             sent.map_err(|error| broken(&error, false))?;
         } else {
-            let trailers = head.headers.contains_key(TRAILER);
+            let trailers = head.headers.contains(TRAILER);
             conn.upload = Some(Upload { body: request.take_body(), out: Outgoing::new(framing, trailers) });
         }
         request.left = true;
         let mut scan = Scan::default();
         let mut interim = 0;
         let head = std::future::poll_fn(|cx| conn.poll_head(cx, &mut scan, answered, &mut interim)).await;
-        let ResponseHead { status, version, headers, framing, keep_alive } = head?;
-        if status == StatusCode::SWITCHING_PROTOCOLS && !upgrades {
+        let h1::Response { head, framing, keep_alive } = head?;
+        if head.status == StatusCode::SWITCHING_PROTOCOLS && !upgrades {
             return Err(malformed("it switches protocols, and was not asked to"));
         }
         conn.body = Decoder::new(framing);
         conn.stays = keep_alive;
         conn.wire.rest();
-        let mut response = Response::new(());
-        *response.status_mut() = status;
-        *response.version_mut() = version;
-        *response.headers_mut() = headers;
-        Ok(response)
+        Ok(head)
     }
 
     /// The next frame of the answer's body.
@@ -116,8 +110,8 @@ impl Http1 {
         self.0.body.is_done()
     }
 
-    pub(in crate::http) fn size_hint(&self) -> SizeHint {
-        self.0.body.left().map_or_else(SizeHint::default, SizeHint::with_exact)
+    pub(in crate::http) const fn left(&self) -> Option<u64> {
+        self.0.body.left()
     }
 
     /// The stream beneath, after the endpoint has left HTTP.
@@ -148,7 +142,7 @@ impl Conn {
         scan: &mut Scan,
         answered: Answered,
         interim: &mut u32,
-    ) -> Poll<Result<ResponseHead, SendError>> {
+    ) -> Poll<Result<h1::Response, SendError>> {
         let mut failed = None;
         match self.poll_upload(cx) {
             Poll::Ready(Err(Failed::Body(error))) => return Poll::Ready(Err(of_body(&error))),
@@ -158,7 +152,7 @@ impl Conn {
         loop {
             if !self.wire.input.is_empty() {
                 match self.head(scan, answered) {
-                    Ok(Some(head)) if is_interim(head.status) => {
+                    Ok(Some(response)) if is_interim(response.head.status) => {
                         *interim += 1;
                         if *interim > INTERIM {
                             return Poll::Ready(Err(malformed("too many interim responses")));
@@ -166,7 +160,7 @@ impl Conn {
                         *scan = Scan::default();
                         continue;
                     }
-                    Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                    Ok(Some(response)) => return Poll::Ready(Ok(response)),
                     Ok(None) => {}
                     Err(bad) => return Poll::Ready(Err(malformed(&bad.to_string()))),
                 }
@@ -185,7 +179,7 @@ impl Conn {
         }
     }
 
-    fn head(&mut self, scan: &mut Scan, answered: Answered) -> Result<Option<ResponseHead>, BadHead> {
+    fn head(&mut self, scan: &mut Scan, answered: Answered) -> Result<Option<h1::Response>, BadHead> {
         let Some(end) = scan.end(&self.wire.input)? else { return Ok(None) };
         let head = self.wire.input.split_to(end).freeze();
         h1::response(&head, answered).map(Some)
@@ -213,7 +207,7 @@ impl Upload {
                 self.out.end(wire, None);
                 continue;
             }
-            match Pin::new(&mut self.body).poll_frame(cx) {
+            match self.body.poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     if !self.out.frame(wire, frame) {
                         return Poll::Ready(Err(Failed::Body(BodyError::Length)));
@@ -235,13 +229,13 @@ impl Upload {
 }
 
 /// How a request's body is framed; `None` where nothing is said of one.
-fn framing(parts: &http::request::Parts, body: &Body) -> Option<Framing> {
+fn framing(head: &Head, body: &Body) -> Option<Framing> {
     if body.is_end_stream() {
-        let says = [Method::POST, Method::PUT, Method::PATCH].contains(&parts.method)
-            || parts.headers.contains_key(http::header::CONTENT_LENGTH);
+        let says = [Method::POST, Method::PUT, Method::PATCH].contains(&head.method)
+            || head.headers.contains(http::header::CONTENT_LENGTH);
         return says.then_some(Framing::Length(0));
     }
-    Some(body.size_hint().exact().map_or(Framing::Chunked, Framing::Length))
+    Some(body.left().map_or(Framing::Chunked, Framing::Length))
 }
 
 fn is_interim(status: StatusCode) -> bool {

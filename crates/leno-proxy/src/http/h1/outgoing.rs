@@ -1,14 +1,11 @@
 //! Bodies on their way out, to clients and to endpoints.
 
-use bytes::Bytes;
-use http::HeaderMap;
-use http_body::Body as HttpBody;
 use leno_http::h1::Framing;
 use leno_http::h1::write;
-use leno_http::spare;
+use leno_http::{Fields, spare};
 
 use super::wire::Wire;
-use crate::http::body::Body;
+use crate::http::body::{Body, Frame};
 
 /// A body on its way out.
 pub(super) struct Outgoing {
@@ -37,10 +34,10 @@ impl Outgoing {
     }
 
     /// Adds a frame; false where the body is longer than its head said.
-    pub(super) fn frame(&mut self, wire: &mut Wire, frame: http_body::Frame<Bytes>) -> bool {
-        match frame.into_data() {
-            Ok(data) if data.is_empty() => true,
-            Ok(data) => match self.framing {
+    pub(super) fn frame(&mut self, wire: &mut Wire, frame: Frame) -> bool {
+        match frame {
+            Frame::Data(data) if data.is_empty() => true,
+            Frame::Data(data) => match self.framing {
                 Some(Framing::Length(_)) => {
                     let fits = data.len() as u64 <= self.left;
                     self.left = self.left.saturating_sub(data.len() as u64);
@@ -60,18 +57,17 @@ impl Outgoing {
                 }
                 None => true,
             },
-            Err(frame) => {
-                let trailers = frame.into_trailers().ok();
+            Frame::Trailers(trailers) => {
                 if self.may_end() {
-                    self.end(wire, trailers.as_ref());
+                    self.end(wire, Some(&trailers));
                 }
-                trailers.into_iter().for_each(spare::give_back);
+                spare::give_back(trailers);
                 self.ended
             }
         }
     }
 
-    pub(super) fn end(&mut self, wire: &mut Wire, trailers: Option<&HeaderMap>) {
+    pub(super) fn end(&mut self, wire: &mut Wire, trailers: Option<&Fields>) {
         if self.framing == Some(Framing::Chunked) {
             write::last_chunk(wire.output(), trailers.filter(|_| self.trailers));
         }

@@ -1,16 +1,16 @@
 //! The server's side of a connection.
 
+use std::fmt;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use http::header::{CONTENT_LENGTH, TE, TRAILER, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
-use http_body::{Body as HttpBody, SizeHint};
+use http::{HeaderValue, Method, StatusCode, Version};
 use leno_http::h1::write::{self, Says};
-use leno_http::h1::{self, BadHead, Decoder, Framing, RequestHead, Scan};
+use leno_http::h1::{self, BadHead, Decoder, Framing, Scan};
 use leno_http::spare;
 use leno_kit::Drain;
 use tokio::sync::oneshot;
@@ -20,7 +20,7 @@ use super::outgoing::Outgoing;
 use super::wire::Wire;
 use super::{Polled, poll_body};
 use crate::cluster::lock;
-use crate::http::body::{Body, BodyError, Request, Response};
+use crate::http::body::{Body, BodyError, Fields, Frame, Request, Response, ResponseHead};
 use crate::http::heads;
 use crate::tcp::splice::Io;
 
@@ -53,23 +53,25 @@ pub struct Incoming {
     request: u64,
 }
 
-/// How a request that asks to leave HTTP gets its connection, if it comes to that.
-#[derive(Clone)]
-pub struct Upgrade(Arc<Mutex<Option<Promise>>>);
+/// The connection of a request that asks to leave HTTP: it comes once the client has been answered, if it comes to that.
+pub struct Upgrade(oneshot::Receiver<Box<dyn Io>>);
 
-/// A connection that comes once its client has been answered.
-pub(in crate::http) type Promise = oneshot::Receiver<Box<dyn Io>>;
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Upgrade")
+    }
+}
 
 impl Upgrade {
-    /// From whoever will give the connection.
-    pub(in crate::http) fn new(promise: Promise) -> Self {
-        Self(Arc::new(Mutex::new(Some(promise))))
+    /// With what its connection will be given by.
+    pub(in crate::http) fn channel() -> (oneshot::Sender<Box<dyn Io>>, Self) {
+        let (give, take) = oneshot::channel();
+        (give, Self(take))
     }
 
-    /// The promise of a connection; once.
-    #[must_use]
-    pub(in crate::http) fn take(&self) -> Option<Promise> {
-        lock(&self.0).take()
+    /// Waits for the connection; `None` where the client is not let go.
+    pub(in crate::http) async fn connection(self) -> Option<Box<dyn Io>> {
+        self.0.await.ok()
     }
 }
 
@@ -114,13 +116,13 @@ impl Server {
     {
         loop {
             rest.since = Instant::now();
-            let head = match self.head(&mut rest, draining.as_mut()).await {
-                Some(Ok(head)) => head,
+            let read = match self.head(&mut rest, draining.as_mut()).await {
+                Some(Ok(request)) => request,
                 Some(Err(bad)) => return self.refuse(bad).await,
                 None => break,
             };
-            let asked = Asked::of(&head);
-            let (request, upgrade) = self.request(head);
+            let asked = Asked::of(&read);
+            let (request, upgrade) = self.request(read);
             let answered = {
                 // On the heap: connections at rest do not hold a place for it.
                 let mut answering = Box::pin(handle(request));
@@ -132,12 +134,12 @@ impl Server {
                 .await
             };
             let Some(response) = answered else { return };
-            if let Some(upgrade) = upgrade.filter(|u| asked.is_switched(response.status()) && !u.is_closed()) {
-                self.put_switch(&asked, &response);
+            if let Some(upgrade) = upgrade.filter(|u| asked.is_switched(response.head.status) && !u.is_closed()) {
+                self.put_switch(&asked, &response.head);
                 drop(response);
                 return self.switch(upgrade).await;
             }
-            let stays = self.stays(&asked, response.headers());
+            let stays = self.stays(&asked, &response.head.headers);
             let Sent::Whole = self.answer(&asked, response, stays).await else { return };
             if !stays || !self.next().await {
                 break;
@@ -151,7 +153,7 @@ impl Server {
         &self,
         rest: &mut Rest,
         mut draining: Pin<&mut impl Future<Output = ()>>,
-    ) -> Option<Result<RequestHead, BadHead>> {
+    ) -> Option<Result<h1::Request, BadHead>> {
         let mut scan = Scan::default();
         std::future::poll_fn(|cx| {
             let mut conn = lock(&self.conn);
@@ -172,41 +174,33 @@ impl Server {
     }
 
     /// The request for the pipeline, its body bound to this connection.
-    fn request(&self, head: RequestHead) -> (Request, Option<oneshot::Sender<Box<dyn Io>>>) {
+    fn request(&self, read: h1::Request) -> (Request, Option<oneshot::Sender<Box<dyn Io>>>) {
         let number = {
             let mut conn = lock(&self.conn);
             conn.request += 1;
-            conn.body = Decoder::new(head.framing);
-            conn.expects = head.expect_continue;
+            conn.body = Decoder::new(read.framing);
+            conn.expects = read.expect_continue;
             conn.request
         };
-        let body = match head.framing {
+        let body = match read.framing {
             Framing::Length(0) => Body::empty(),
             _ => Body::http1(Incoming { conn: Arc::clone(&self.conn), request: number }),
         };
+        let head = read.head;
         let leaves =
-            head.method == Method::CONNECT || (head.version == Version::HTTP_11 && head.headers.contains_key(UPGRADE));
-        let mut request = Request::new(body);
-        *request.method_mut() = head.method;
-        *request.uri_mut() = head.uri;
-        *request.version_mut() = head.version;
-        *request.headers_mut() = head.headers;
-        let upgrade = leaves.then(|| {
-            let (give, take) = oneshot::channel();
-            request.extensions_mut().insert(Upgrade::new(take));
-            give
-        });
-        (request, upgrade)
+            head.method == Method::CONNECT || (head.version == Version::HTTP_11 && head.headers.contains(UPGRADE));
+        let (give, upgrade) = leaves.then(Upgrade::channel).unzip();
+        (Request { head, body, upgrade }, give)
     }
 
-    fn stays(&self, asked: &Asked, headers: &HeaderMap) -> bool {
+    fn stays(&self, asked: &Asked, headers: &Fields) -> bool {
         asked.keep_alive && !self.once && !self.drain.is_draining() && !heads::connection_names(headers, "close")
     }
 
     /// Sends an answer, one write for a small one.
     async fn answer(&self, asked: &Asked, response: Response, mut stays: bool) -> Sent {
-        let (parts, mut body) = response.into_parts();
-        let framing = asked.framing(parts.status, &parts.headers, &body);
+        let Response { head, mut body } = response;
+        let framing = asked.framing(head.status, &head.headers, &body);
         if framing == Some(Framing::UntilClose) {
             stays = false;
         }
@@ -216,18 +210,18 @@ impl Server {
             conn.expects = false;
             let says = match framing {
                 Some(framing) => Says::Body(framing),
-                None if asked.head || parts.status == StatusCode::NOT_MODIFIED => Says::AsItIs,
+                None if asked.head || head.status == StatusCode::NOT_MODIFIED => Says::AsItIs,
                 None => Says::Nothing,
             };
             let connection = match (stays, asked.version) {
-                (false, Version::HTTP_11) if !heads::connection_names(&parts.headers, "close") => Some("close"),
+                (false, Version::HTTP_11) if !heads::connection_names(&head.headers, "close") => Some("close"),
                 (true, Version::HTTP_10) => Some("keep-alive"),
                 _ => None,
             };
-            write::response(conn.wire.output(), asked.version, parts.status, &parts.headers, says, connection);
+            write::response(conn.wire.output(), asked.version, head.status, &head.headers, says, connection);
         }
-        let mut out = Outgoing::new(framing, asked.trailers && parts.headers.contains_key(TRAILER));
-        spare::give_back(parts.headers);
+        let mut out = Outgoing::new(framing, asked.trailers && head.headers.contains(TRAILER));
+        spare::give_back(head.headers);
         std::future::poll_fn(|cx| self.poll_answer(&mut body, &mut out, cx)).await
     }
 
@@ -248,7 +242,7 @@ impl Server {
                 out.end(&mut lock(&self.conn).wire, None);
                 continue;
             }
-            match Pin::new(&mut *body).poll_frame(cx) {
+            match body.poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     if !out.frame(&mut lock(&self.conn).wire, frame) {
                         return Poll::Ready(Sent::Cut);
@@ -271,10 +265,9 @@ impl Server {
         }
     }
 
-    fn put_switch(&self, asked: &Asked, response: &Response) {
+    fn put_switch(&self, asked: &Asked, head: &ResponseHead) {
         let mut conn = lock(&self.conn);
-        let (status, headers) = (response.status(), response.headers());
-        write::response(conn.wire.output(), asked.version, status, headers, Says::Nothing, None);
+        write::response(conn.wire.output(), asked.version, head.status, &head.headers, Says::Nothing, None);
     }
 
     /// Hands the connection over to what comes after HTTP.
@@ -298,7 +291,9 @@ impl Server {
                 let conn = &mut *conn;
                 match poll_body(&mut conn.wire, &mut conn.body, cx) {
                     Poll::Ready(Some(Ok(frame))) if drained < LEFT_OVER => {
-                        drained += frame.data_ref().map_or(0, Bytes::len);
+                        if let Frame::Data(data) = frame {
+                            drained += data.len();
+                        }
                     }
                     Poll::Ready(None) => {}
                     _ => return Poll::Ready(false),
@@ -315,7 +310,7 @@ impl Server {
         {
             let mut conn = lock(&self.conn);
             let says = Says::Body(Framing::Length(0));
-            write::response(conn.wire.output(), Version::HTTP_11, status, &HeaderMap::new(), says, Some("close"));
+            write::response(conn.wire.output(), Version::HTTP_11, status, &Fields::new(), says, Some("close"));
         }
         let _ = std::future::poll_fn(|cx| lock(&self.conn).wire.poll_send(cx)).await;
         self.close().await;
@@ -361,7 +356,7 @@ impl Conn {
         Self { wire: Wire::new(io), body: Decoder::new(Framing::Length(0)), request: 0, expects: false, owner: None }
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>, scan: &mut Scan) -> Poll<Option<Result<RequestHead, BadHead>>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>, scan: &mut Scan) -> Poll<Option<Result<h1::Request, BadHead>>> {
         loop {
             if !self.wire.input.is_empty() {
                 match self.head(scan) {
@@ -377,7 +372,7 @@ impl Conn {
         }
     }
 
-    fn head(&mut self, scan: &mut Scan) -> Result<Option<RequestHead>, BadHead> {
+    fn head(&mut self, scan: &mut Scan) -> Result<Option<h1::Request>, BadHead> {
         let Some(blank) = h1::blank(&self.wire.input) else { return Ok(None) };
         if blank > 0 {
             self.wire.input.advance(blank);
@@ -439,12 +434,9 @@ impl Incoming {
         conn.request == self.request && conn.body.is_done()
     }
 
-    pub(in crate::http) fn size_hint(&self) -> SizeHint {
+    pub(in crate::http) fn left(&self) -> Option<u64> {
         let conn = lock(&self.conn);
-        if conn.request != self.request {
-            return SizeHint::default();
-        }
-        conn.body.left().map_or_else(SizeHint::default, SizeHint::with_exact)
+        if conn.request == self.request { conn.body.left() } else { None }
     }
 }
 
@@ -459,12 +451,13 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(head: &RequestHead) -> Self {
+    fn of(read: &h1::Request) -> Self {
+        let head = &read.head;
         Self {
             version: head.version,
             head: head.method == Method::HEAD,
             connect: head.method == Method::CONNECT,
-            keep_alive: head.keep_alive,
+            keep_alive: read.keep_alive,
             trailers: head.headers.get(TE).is_some_and(names_trailers),
         }
     }
@@ -474,7 +467,7 @@ impl Asked {
     }
 
     /// How the answer's body is framed; `None` where there is none.
-    fn framing(&self, status: StatusCode, headers: &HeaderMap, body: &Body) -> Option<Framing> {
+    fn framing(&self, status: StatusCode, headers: &Fields, body: &Body) -> Option<Framing> {
         if self.head
             || status.is_informational()
             || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
@@ -483,7 +476,7 @@ impl Asked {
             return None;
         }
         let said = || headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-        Some(match body.size_hint().exact().or_else(said) {
+        Some(match body.left().or_else(said) {
             Some(length) => Framing::Length(length),
             None if self.version == Version::HTTP_10 => Framing::UntilClose,
             None => Framing::Chunked,

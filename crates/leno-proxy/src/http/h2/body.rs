@@ -4,8 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::Context;
 
-use http_body::SizeHint;
-
 use super::core::Core;
 use crate::http::body::Polled;
 
@@ -38,8 +36,8 @@ impl Incoming {
         self.done || self.core.is_end_stream(self.stream)
     }
 
-    pub(in crate::http) fn size_hint(&self) -> SizeHint {
-        self.core.size_hint(self.stream)
+    pub(in crate::http) fn left(&self) -> Option<u64> {
+        self.core.left(self.stream)
     }
 }
 

@@ -6,8 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
-use http::{HeaderValue, Method, Response};
-use http_body::Body as HttpBody;
+use http::{HeaderValue, Method};
 use leno_core::Reason;
 use leno_core::decide::retry::FailureKind;
 use leno_http::h2::{Code, Role};
@@ -18,7 +17,7 @@ use super::driver::Driver;
 use super::outgoing::{Failed, Outgoing};
 use super::{BATCH, Failure, Incoming, WINDOWS};
 use crate::cluster::lock;
-use crate::http::body::BodyError;
+use crate::http::body::{BodyError, Response};
 use crate::http::client::{Dispatch, SendError, of_body};
 use crate::tcp::splice::Io;
 
@@ -66,9 +65,9 @@ impl Http2 {
         let core = &self.0.core;
         let head = &mut request.head;
         let end = request.body.is_end_stream();
-        let length = if end { Some(0) } else { request.body.size_hint().exact() };
+        let length = if end { Some(0) } else { request.body.left() };
         let says = length.is_some_and(|n| n > 0) || [Method::POST, Method::PUT, Method::PATCH].contains(&head.method);
-        let told = head.headers.contains_key(CONTENT_LENGTH);
+        let told = head.headers.contains(CONTENT_LENGTH);
         let opened = core.change(|state| {
             if state.over.is_some() || !state.conn.can_open() {
                 return None;
@@ -105,7 +104,7 @@ impl Http2 {
             // Both ways at once: whoever does not read the answer for a while must not stop the request.
             tokio::spawn(go_on(upload));
         }
-        Ok(head.map(|()| incoming))
+        Ok(Response { head, body: incoming })
     }
 }
 

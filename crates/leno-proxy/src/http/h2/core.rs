@@ -7,13 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use http::header::EXPECT;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use http_body::{Frame, SizeHint};
+use http::{HeaderValue, StatusCode};
 use leno_http::h2::{ByStream, Chunks, Code, Connection, Event, Role, Windows};
 
 use super::Failure;
 use crate::cluster::lock;
-use crate::http::body::{BodyError, Polled};
+use crate::http::body::{BodyError, Fields, Frame, Head, Polled, ResponseHead};
 
 /// One connection.
 pub(super) struct Core(Mutex<State>);
@@ -35,9 +34,9 @@ pub(super) struct State {
 
 /// A stream as its users see it. It is kept until all have let go of it.
 struct Slot {
-    head: Option<Response<()>>,
+    head: Option<ResponseHead>,
     data: Chunks,
-    trailers: Option<HeaderMap>,
+    trailers: Option<Fields>,
     /// Bytes still to come, where the head said how many.
     left: Option<u64>,
     /// The peer has said all.
@@ -58,7 +57,7 @@ pub(super) type Wakers = Vec<Waker>;
 /// A stream that a client has opened.
 pub(super) struct Asked {
     pub(super) stream: u32,
-    pub(super) head: http::Request<()>,
+    pub(super) head: Head,
     pub(super) end: bool,
 }
 
@@ -140,7 +139,7 @@ impl Core {
     }
 
     /// Waits for an answer's head.
-    pub(super) fn poll_head(&self, stream: u32, cx: &Context<'_>) -> Poll<Result<Response<()>, Failure>> {
+    pub(super) fn poll_head(&self, stream: u32, cx: &Context<'_>) -> Poll<Result<ResponseHead, Failure>> {
         let mut state = self.lock();
         let Some(slot) = state.slots.get_mut(&stream) else { return Poll::Ready(Err(Failure::gone())) };
         if let Some(head) = slot.head.take() {
@@ -163,9 +162,9 @@ impl Core {
         state.slots.get(&stream).is_none_or(Slot::is_done)
     }
 
-    pub(super) fn size_hint(&self, stream: u32) -> SizeHint {
-        let state = self.lock();
-        state.slots.get(&stream).and_then(|s| s.left).map_or_else(SizeHint::default, SizeHint::with_exact)
+    /// Bytes of a body still to come, where its head said how many.
+    pub(super) fn left(&self, stream: u32) -> Option<u64> {
+        self.lock().slots.get(&stream)?.left
     }
 
     /// Nobody reads a stream any more. An answer that has not ended is of no use then, and neither is its stream.
@@ -196,13 +195,9 @@ impl State {
         let Some(slot) = self.slots.get_mut(&stream) else { return (Poll::Ready(None), true) };
         let polled = slot.poll_frame(cx);
         match &polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref() {
-                    self.conn.consumed(stream, data.len());
-                }
-            }
+            Poll::Ready(Some(Ok(Frame::Data(data)))) => self.conn.consumed(stream, data.len()),
             Poll::Pending if std::mem::take(&mut slot.expects) => {
-                self.conn.respond(stream, StatusCode::CONTINUE, &HeaderMap::new(), false);
+                self.conn.respond(stream, StatusCode::CONTINUE, &Fields::new(), false);
             }
             Poll::Ready(_) | Poll::Pending => {}
         }
@@ -249,15 +244,15 @@ impl State {
             Event::Request { stream, head, end } => {
                 // Its body may lie right behind it. Held by who answers, and by the body.
                 let mut slot = Slot::new(if end { 1 } else { 2 });
-                slot.left = length(head.headers());
+                slot.left = length(&head.headers);
                 slot.ended = end;
-                slot.expects = !end && head.headers().get(EXPECT).is_some_and(is_continue);
+                slot.expects = !end && head.headers.get(EXPECT).is_some_and(is_continue);
                 self.slots.insert(stream, slot);
                 return Some(Asked { stream, head, end });
             }
             Event::Response { stream, head, end } => {
-                if let Some(slot) = self.slots.get_mut(&stream).filter(|_| !head.status().is_informational()) {
-                    slot.left = length(head.headers());
+                if let Some(slot) = self.slots.get_mut(&stream).filter(|_| !head.status.is_informational()) {
+                    slot.left = length(&head.headers);
                     slot.head = Some(head);
                     slot.ended = end;
                     wakers.extend(slot.reader.take());
@@ -327,10 +322,10 @@ impl Slot {
             if let Some(left) = &mut self.left {
                 *left = left.saturating_sub(data.len() as u64);
             }
-            return Poll::Ready(Some(Ok(Frame::data(data))));
+            return Poll::Ready(Some(Ok(Frame::Data(data))));
         }
         if let Some(trailers) = self.trailers.take() {
-            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+            return Poll::Ready(Some(Ok(Frame::Trailers(trailers))));
         }
         if self.ended {
             return Poll::Ready(None);
@@ -361,7 +356,7 @@ fn is_continue(value: &HeaderValue) -> bool {
 }
 
 /// Content-Length.
-fn length(headers: &HeaderMap) -> Option<u64> {
+fn length(headers: &Fields) -> Option<u64> {
     headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

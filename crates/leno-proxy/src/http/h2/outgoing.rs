@@ -1,14 +1,12 @@
 //! Bodies on their way out, to clients and to endpoints.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::Body as HttpBody;
 
 use super::core::Core;
-use crate::http::body::{Body, BodyError};
+use crate::http::body::{Body, BodyError, Frame};
 
 /// A body that is sent on a stream.
 pub(super) struct Outgoing {
@@ -31,12 +29,12 @@ impl Outgoing {
         loop {
             ready!(self.core.poll_room(self.stream, cx)).map_err(|_| Failed::Stream)?;
             // The lock is not held while the body is asked: it may come from this very connection.
-            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else {
+            let Some(frame) = ready!(self.body.poll_frame(cx)) else {
                 self.core.change(|state| state.conn.send(self.stream, Bytes::new(), true));
                 return Poll::Ready(Ok(()));
             };
-            match frame.map_err(Failed::Body)?.into_data() {
-                Ok(data) => {
+            match frame.map_err(Failed::Body)? {
+                Frame::Data(data) => {
                     let end = self.body.is_end_stream();
                     if !data.is_empty() || end {
                         self.core.change(|state| state.conn.send(self.stream, data, end));
@@ -45,11 +43,9 @@ impl Outgoing {
                         return Poll::Ready(Ok(()));
                     }
                 }
-                Err(frame) => {
-                    if let Ok(trailers) = frame.into_trailers() {
-                        self.core.change(|state| state.conn.send_trailers(self.stream, trailers));
-                        return Poll::Ready(Ok(()));
-                    }
+                Frame::Trailers(trailers) => {
+                    self.core.change(|state| state.conn.send_trailers(self.stream, trailers));
+                    return Poll::Ready(Ok(()));
                 }
             }
         }

@@ -9,18 +9,16 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, StatusCode};
-use http_body::Body as HttpBody;
 use leno_http::h2::{Code, Role};
 use leno_http::spare;
 use leno_kit::Drain;
-use tokio::sync::oneshot;
 
 use super::core::{Asked, Core};
 use super::driver::Driver;
 use super::outgoing::{Failed, Outgoing};
 use super::stream::Stream;
 use super::{BATCH, Failure, Incoming, WINDOWS};
-use crate::http::body::{Body, BodyError, Request, Response};
+use crate::http::body::{Body, BodyError, Head, Request, Response};
 use crate::http::h1::Upgrade;
 use crate::tcp::splice::Io;
 
@@ -92,7 +90,7 @@ where
 fn exchange<F, R>(
     core: &Arc<Core>,
     stream: u32,
-    head: http::Request<()>,
+    head: Head,
     end: bool,
     handle: &F,
 ) -> impl Future<Output = Option<Outgoing>> + use<F, R>
@@ -100,25 +98,21 @@ where
     F: Fn(Request) -> R,
     R: Future<Output = Response>,
 {
-    let connect = head.method() == Method::CONNECT;
-    let bodiless = head.method() == Method::HEAD;
+    let connect = head.method == Method::CONNECT;
+    let bodiless = head.method == Method::HEAD;
     let incoming = (!end).then(|| Incoming::request(Arc::clone(core), stream));
     let (body, tunnel) = if connect { (None, incoming) } else { (incoming, None) };
-    let mut request = head.map(|()| body.map_or_else(Body::empty, Body::http2));
-    let upgrade = tunnel.map(|incoming| {
-        let (give, take) = oneshot::channel();
-        request.extensions_mut().insert(Upgrade::new(take));
-        (give, incoming)
-    });
+    let (give, upgrade) = tunnel.is_some().then(Upgrade::channel).unzip();
+    let request = Request { head, body: body.map_or_else(Body::empty, Body::http2), upgrade };
     // On the heap, and made there alone: what is in a future is moved with it, and twice in it where it is pinned inside.
     let mut answering = Box::pin(handle(request));
     let outgoing = Outgoing { core: Arc::clone(core), stream, body: Body::empty() };
     async move {
         let response = until_reset(&outgoing.core, outgoing.stream, &mut answering).await?;
         drop(answering);
-        match upgrade {
-            Some((give, incoming)) if response.status().is_success() && !give.is_closed() => {
-                let (status, headers) = (response.status(), response.headers());
+        match give.zip(tunnel) {
+            Some((give, incoming)) if response.head.status.is_success() && !give.is_closed() => {
+                let (status, headers) = (response.head.status, &response.head.headers);
                 outgoing.core.change(|state| state.conn.respond(outgoing.stream, status, headers, false));
                 let _ = give.send(Box::new(Stream::new(incoming, outgoing)));
                 None
@@ -144,21 +138,21 @@ where
 
 /// Sends an answer.
 async fn answer(mut outgoing: Outgoing, response: Response, bodiless: bool) -> Outgoing {
-    let (mut parts, body) = response.into_parts();
-    let none = bodiless || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&parts.status);
+    let Response { mut head, body } = response;
+    let none = bodiless || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&head.status);
     let end = none || body.is_end_stream();
     if !end
-        && let Some(length) = body.size_hint().exact()
-        && !parts.headers.contains_key(CONTENT_LENGTH)
+        && let Some(length) = body.left()
+        && !head.headers.contains(CONTENT_LENGTH)
     {
-        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     let stream = outgoing.stream;
     outgoing.core.change(|state| {
         state.answered(stream);
-        state.conn.respond(stream, parts.status, &parts.headers, end)
+        state.conn.respond(stream, head.status, &head.headers, end)
     });
-    spare::give_back(parts.headers);
+    spare::give_back(head.headers);
     outgoing.body = body;
     if end {
         return outgoing;

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Incoming;
 use super::outgoing::Outgoing;
+use crate::http::body::Frame;
 use crate::tcp::splice::Io;
 
 /// One end of a tunnel.
@@ -33,7 +34,8 @@ impl AsyncRead for Stream {
             match ready!(self.incoming.poll_frame(cx)) {
                 None => return Poll::Ready(Ok(())),
                 Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
-                Some(Ok(frame)) => self.rest = frame.into_data().unwrap_or_default(),
+                Some(Ok(Frame::Data(data))) => self.rest = data,
+                Some(Ok(Frame::Trailers(_))) => {}
             }
         }
         let n = self.rest.len().min(buffer.remaining());

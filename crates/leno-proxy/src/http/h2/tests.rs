@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use http::StatusCode;
-use http_body::{Body as _, Frame};
-use http_body_util::{BodyExt, StreamBody};
+use http::{Method, StatusCode};
 use leno_core::Reason;
 use leno_core::decide::retry::FailureKind;
 use leno_kit::Drain;
@@ -14,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 
 use super::{BATCH, Http2, connect, serve};
-use crate::http::body::{Body, BodyError, Request, Response};
+use crate::http::body::{Body, BodyError, Frame, Head, Request, Response};
 use crate::http::client::Dispatch;
 
 /// A client of ours before a server of ours.
@@ -35,7 +33,7 @@ fn alone() -> (Http2, DuplexStream) {
 }
 
 fn ask(body: Body) -> Dispatch {
-    let (head, body) = http::Request::post("http://a/").body(body).expect("a request").into_parts();
+    let head = Head::new(Method::POST, http::Uri::from_static("http://a/"), http::Version::HTTP_2);
     Dispatch::new(head, body)
 }
 
@@ -44,20 +42,20 @@ fn endless(asked: &Arc<AtomicUsize>) -> Body {
     let asked = Arc::clone(asked);
     let chunks = futures::stream::repeat_with(move || {
         asked.fetch_add(CHUNK, Ordering::Relaxed);
-        Ok::<_, BodyError>(Frame::data(Bytes::from(vec![0; CHUNK])))
+        Ok(Frame::Data(Bytes::from(vec![0; CHUNK])))
     });
-    Body::from_source(StreamBody::new(chunks))
+    Body::scripted(chunks)
 }
 
 #[tokio::test]
 async fn a_body_goes_there_and_comes_back() {
-    let client = pair(|request| async { Response::new(request.into_body()) });
+    let client = pair(|request| async { Response::new(request.body) });
     let sizes = [0, 1, 10_000, 1_000_000];
     let all = sizes.map(|n| {
         let client = client.clone();
         tokio::spawn(async move {
             let answer = client.send(&mut ask(Body::whole(vec![7; n]))).await.expect("an answer");
-            let body = Body::http2(answer.into_body()).collect().await.expect("a body").to_bytes();
+            let body = Body::http2(answer.body).collect().await.expect("a body");
             assert_eq!(body.len(), n);
         })
     });
@@ -149,18 +147,18 @@ async fn who_does_not_read_stops_the_sender_and_nobody_else() {
     let client = pair(move |request| {
         let source = Arc::clone(&source);
         async move {
-            let slow = request.headers().contains_key("slow");
+            let slow = request.head.headers.contains("slow");
             Response::new(if slow { endless(&source) } else { Body::whole("quick") })
         }
     });
     let mut slow = ask(Body::empty());
-    slow.head.headers.insert("slow", http::HeaderValue::from_static("1"));
+    slow.head.headers.append(http::HeaderName::from_static("slow"), http::HeaderValue::from_static("1"));
     let unread = client.send(&mut slow).await.expect("an answer");
     tokio::time::sleep(Duration::from_millis(100)).await;
     let held = asked.load(Ordering::Relaxed);
     assert!(held <= 512 * 1024, "{held} bytes wait somewhere");
     let quick = client.send(&mut ask(Body::empty())).await.expect("an answer");
-    assert_eq!(Body::http2(quick.into_body()).collect().await.expect("a body").to_bytes(), "quick");
+    assert_eq!(Body::http2(quick.body).collect().await.expect("a body"), "quick");
     drop(unread);
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(Arc::strong_count(&asked), 2, "the server has let go of the body");
@@ -176,17 +174,17 @@ async fn an_answer_that_is_not_read_does_not_stop_the_request() {
         let endless = endless(&asked);
         async move {
             tokio::spawn(async move {
-                let whole = request.into_body().collect().await.map(|b| b.to_bytes().len());
+                let whole = request.body.collect().await.map(|b| b.len());
                 let _ = tell.expect("asked once").send(whole.ok());
             });
             Response::new(endless)
         }
     });
-    let (send, receive) = tokio::sync::mpsc::channel::<Result<Frame<Bytes>, BodyError>>(1);
+    let (send, receive) = tokio::sync::mpsc::channel::<Result<Frame, BodyError>>(1);
     let frames = Box::pin(futures::stream::unfold(receive, |mut r| async { r.recv().await.map(|f| (f, r)) }));
-    let _unread = client.send(&mut ask(Body::from_source(StreamBody::new(frames)))).await.expect("an answer");
+    let _unread = client.send(&mut ask(Body::scripted(frames))).await.expect("an answer");
     for _ in 0..100 {
-        send.send(Ok(Frame::data(Bytes::from(vec![0; CHUNK])))).await.expect("taken");
+        send.send(Ok(Frame::Data(Bytes::from(vec![0; CHUNK])))).await.expect("taken");
     }
     drop(send);
     let whole = tokio::time::timeout(Duration::from_secs(5), told).await.expect("in time").expect("told");
@@ -260,11 +258,10 @@ async fn a_peer_that_goes_away_says_what_it_has_not_looked_at() {
 #[tokio::test]
 async fn connect_becomes_a_tunnel() {
     let (near, far) = duplex(64 * 1024);
-    let answer = |mut request: Request| async move {
-        let upgrade = request.extensions_mut().remove::<crate::http::h1::Upgrade>().expect("a promise");
-        let coming = upgrade.take().expect("once");
+    let answer = |request: Request| async move {
+        let upgrade = request.upgrade.expect("a promise");
         tokio::spawn(async move {
-            let mut tunnel = coming.await.expect("a connection");
+            let mut tunnel = upgrade.connection().await.expect("a connection");
             let mut said = [0; 4];
             tunnel.read_exact(&mut said).await.expect("4 bytes");
             tunnel.write_all(&said).await.expect("sent");

@@ -33,7 +33,7 @@ pub fn request(from: &Inbound, exchange: &mut Exchange, request: &Head) -> Resul
     if policies.iter().all(|p| p.authorization.is_empty()) {
         return Ok(());
     }
-    let headers = heads::Lookup::new(&request.headers);
+    let headers = heads::Lookup(&request.headers);
     let facts = AuthzFacts {
         http: Some(HttpFacts {
             method: request.method.as_str(),

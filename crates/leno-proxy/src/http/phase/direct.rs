@@ -5,13 +5,13 @@ use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use leno_core::Reason;
 use leno_core::decide::{cors, route as decide};
 use leno_core::model::route::{Cors, RouteAction};
 
 use super::route::{Chosen, with_facts};
-use crate::http::body::Head;
+use crate::http::body::{Fields, Head};
 use crate::http::heads;
 use crate::http::reply::Reply;
 use crate::outbound::Outbound;
@@ -24,7 +24,7 @@ pub fn preflight(chosen: &Chosen, request: &Head) -> Result<(), Reply> {
     let Some(policy) = chosen.rule().and_then(|r| r.cors.as_ref()) else { return Ok(()) };
     let headers = &request.headers;
     let origin = heads::text(headers, &ORIGIN);
-    let asks_method = headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let asks_method = headers.contains(ACCESS_CONTROL_REQUEST_METHOD);
     if !cors::answers_preflight(policy, request.method.as_str(), asks_method, origin) {
         return Ok(());
     }
@@ -35,7 +35,7 @@ pub fn preflight(chosen: &Chosen, request: &Head) -> Result<(), Reply> {
     }
     allow_origin(policy, origin, &mut reply.headers);
     // What the browser asks for is what `*` allows: with credentials a browser takes no `*` for an answer.
-    let list = |name: HeaderName, values: &[String], asked: HeaderName, reply: &mut HeaderMap| {
+    let list = |name: HeaderName, values: &[String], asked: HeaderName, reply: &mut Fields| {
         let value = match values {
             [] => None,
             values if values.iter().any(|v| v == "*") => headers.get(asked).cloned(),
@@ -54,7 +54,7 @@ pub fn preflight(chosen: &Chosen, request: &Head) -> Result<(), Reply> {
 }
 
 /// Adds what a browser must see on the answer to an allowed origin.
-pub fn cors_headers(chosen: &Chosen, request: &HeaderMap, response: &mut HeaderMap) {
+pub fn cors_headers(chosen: &Chosen, request: &Fields, response: &mut Fields) {
     let Some(policy) = chosen.rule().and_then(|r| r.cors.as_ref()) else { return };
     let origin = heads::text(request, &ORIGIN);
     if !cors::allows(policy, origin) {
@@ -92,7 +92,7 @@ pub fn answer(chosen: &Chosen, from: &Outbound, request: &Head) -> Result<(), Re
     Err(reply)
 }
 
-fn allow_origin(cors: &Cors, origin: &str, headers: &mut HeaderMap) {
+fn allow_origin(cors: &Cors, origin: &str, headers: &mut Fields) {
     if let Ok(value) = HeaderValue::try_from(origin) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, value);
     }

@@ -24,7 +24,7 @@ use crate::http::reply::{REASON, Reply};
 pub fn request(chosen: &mut Chosen, exchange: &mut Exchange, request: &mut Head, tunnel: bool) -> Result<(), Reply> {
     heads::strip_hop_by_hop(&mut request.headers, tunnel);
     heads::strip_expect(&mut request.headers);
-    request.headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+    request.headers.insert_if_missing(FORWARDED_PROTO, HeaderValue::from_static("http"));
     if let Some(rule) = chosen.rule() {
         if let Some(rewrite) = &rule.rewrite {
             rewrite_target(chosen, rewrite, request)
@@ -69,20 +69,20 @@ fn rewrite_target(chosen: &Chosen, rewrite: &Rewrite, request: &mut Head) -> Opt
 
 /// Edits the answer's headers as the rule says, and adds what the mesh tells the client.
 pub fn response(chosen: &Chosen, head: &Head, exchange: &Exchange, response: &mut Response) {
-    let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
-    heads::strip_hop_by_hop(response.headers_mut(), switching);
+    let switching = response.head.status == http::StatusCode::SWITCHING_PROTOCOLS;
+    heads::strip_hop_by_hop(&mut response.head.headers, switching);
     if let Some(took) = exchange.record.upstream_time {
-        response.headers_mut().insert(SERVICE_TIME, number(took.as_millis()));
+        response.head.headers.insert(SERVICE_TIME, number(took.as_millis()));
     }
     if let Some(cookie) = &chosen.set_cookie {
-        response.headers_mut().append(SET_COOKIE, cookie.clone());
+        response.head.headers.append(SET_COOKIE, cookie.clone());
     }
-    direct::cors_headers(chosen, &head.headers, response.headers_mut());
+    direct::cors_headers(chosen, &head.headers, &mut response.head.headers);
     if let Some(backend) = chosen.backend() {
-        heads::edit(response.headers_mut(), &backend.headers.response);
+        heads::edit(&mut response.head.headers, &backend.headers.response);
     }
     if let Some(rule) = chosen.rule() {
-        heads::edit(response.headers_mut(), &rule.headers.response);
+        heads::edit(&mut response.head.headers, &rule.headers.response);
     }
 }
 
@@ -90,14 +90,14 @@ pub fn response(chosen: &Chosen, head: &Head, exchange: &Exchange, response: &mu
 pub fn inbound_request(_exchange: &mut Exchange, request: &mut Head, tunnel: bool) {
     heads::strip_hop_by_hop(&mut request.headers, tunnel);
     heads::strip_expect(&mut request.headers);
-    request.headers.entry(FORWARDED_PROTO).or_insert(HeaderValue::from_static("http"));
+    request.headers.insert_if_missing(FORWARDED_PROTO, HeaderValue::from_static("http"));
 }
 
 /// Removes what belongs to the application's connection, and what only a sidecar may say.
 pub fn inbound_response(_exchange: &Exchange, response: &mut Response) {
-    let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
-    heads::strip_hop_by_hop(response.headers_mut(), switching);
-    response.headers_mut().remove(REASON);
+    let switching = response.head.status == http::StatusCode::SWITCHING_PROTOCOLS;
+    heads::strip_hop_by_hop(&mut response.head.headers, switching);
+    response.head.headers.remove(REASON);
 }
 
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static(header::FORWARDED_PROTO);

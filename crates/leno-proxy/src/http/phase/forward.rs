@@ -188,7 +188,7 @@ impl Tries<'_> {
     /// What the try says of the endpoint's health.
     fn note(&self, endpoint: &Endpoint, outcome: &Result<Answer, SendError>, took: Duration, now: Instant) {
         let (health, latency) = match outcome {
-            Ok(answer) => match answer.response.status().as_u16() {
+            Ok(answer) => match answer.response.head.status.as_u16() {
                 status @ 500.. => (Outcome::ServerError(status), Some(took)),
                 _ => (Outcome::Success, Some(took)),
             },
@@ -206,9 +206,9 @@ impl Tries<'_> {
     fn judge(&self, outcome: &Result<Answer, SendError>, exchange: &Exchange) -> Verdict {
         let (attempt, bytes_left) = match outcome {
             Ok(answer) => {
-                let headers = answer.response.headers();
+                let headers = &answer.response.head.headers;
                 let attempt = Attempt::Answered {
-                    status: answer.response.status().as_u16(),
+                    status: answer.response.head.status.as_u16(),
                     grpc_status: heads::grpc_status(headers),
                     unprocessed: exchange.record.mtls && is_unprocessed(headers),
                 };

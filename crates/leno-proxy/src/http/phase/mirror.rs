@@ -5,15 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, request};
-use http_body_util::BodyExt;
+use http::HeaderValue;
 use leno_core::model::route::Mirror;
 use tokio::time::Instant;
 
 use super::fault::hit;
 use super::forward;
 use super::route::{Chosen, cluster_of};
-use crate::http::body::Body;
+use crate::http::body::{Body, Head};
 use crate::http::client::Dispatch;
 use crate::http::heads;
 use crate::http::replay::Replay;
@@ -21,7 +20,7 @@ use crate::outbound::Outbound;
 
 /// Sends the copies that the rule asks for, in tasks of their own. A copy is made only of requests without a body, or
 /// whose body is small: what must be streamed cannot be read twice.
-pub fn send(from: &Arc<Outbound>, chosen: &Chosen, head: &request::Parts, body: &Replay) {
+pub fn send(from: &Arc<Outbound>, chosen: &Chosen, head: &Head, body: &Replay) {
     let Some(rule) = chosen.rule().filter(|r| !r.mirrors.is_empty()) else { return };
     for mirror in rule.mirrors.iter().filter(|m| hit(m.percent)) {
         if IN_FLIGHT.load(Ordering::Relaxed) >= MAX_IN_FLIGHT {
@@ -42,7 +41,7 @@ pub fn send(from: &Arc<Outbound>, chosen: &Chosen, head: &request::Parts, body: 
 async fn one(
     from: &Outbound,
     mirror: &Mirror,
-    mut head: request::Parts,
+    mut head: Head,
     copy: tokio::sync::oneshot::Receiver<Bytes>,
 ) -> Option<()> {
     let backend = &mirror.backend;
@@ -61,7 +60,7 @@ async fn one(
     let mut request = Dispatch::new(head, Body::whole(body));
     let answer = cluster.send(&endpoint, &mut request, wire, &set.limits).await.ok()?;
     // Read to its end, so that the connection can be used again.
-    let mut body = answer.response.into_body();
+    let mut body = answer.response.body;
     while let Some(Ok(_)) = body.frame().await {}
     Some(())
 }

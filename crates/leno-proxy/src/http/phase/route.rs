@@ -71,7 +71,7 @@ impl Chosen {
 /// What is known of the request, as decisions read it.
 pub fn with_facts<T>(from: &Outbound, request: &Head, judge: impl FnOnce(&RequestFacts<'_>) -> T) -> T {
     let viewer = from.path.app.discovery.viewer();
-    let headers = heads::Lookup::new(&request.headers);
+    let headers = heads::Lookup(&request.headers);
     judge(&RequestFacts {
         method: request.method.as_str(),
         path: request.uri.path(),
@@ -224,7 +224,7 @@ fn pin(from: &Outbound, cluster: &Cluster) -> Option<Arc<Endpoint>> {
 
 fn hash(key: &HashKey, client: SocketAddr, request: &Head) -> Option<u64> {
     let header = |name: &str| request.headers.get(name).map(HeaderValue::as_bytes);
-    let cookies = request.headers.get_all(http::header::COOKIE).iter().filter_map(|v| v.to_str().ok());
+    let cookies = request.headers.get_all(http::header::COOKIE).filter_map(|v| v.to_str().ok());
     request_hash(key, client.ip(), request.uri.query().unwrap_or_default(), header, cookies)
 }
 

@@ -1,19 +1,16 @@
 use bytes::Bytes;
-use http_body::Body as _;
-use http_body_util::{BodyExt, Full, StreamBody};
 
 use super::{REPLAY_LIMIT, Replay};
-use crate::http::body::{Body, BodyError};
+use crate::http::body::{Body, BodyError, Frame};
 
 /// A body in pieces.
 fn pieces(sizes: &[usize]) -> Body {
-    let frames: Vec<_> =
-        sizes.iter().map(|n| Ok::<_, BodyError>(http_body::Frame::data(Bytes::from(vec![b'x'; *n])))).collect();
-    Body::from_source(StreamBody::new(futures::stream::iter(frames)))
+    let frames: Vec<_> = sizes.iter().map(|n| Ok(Frame::Data(Bytes::from(vec![b'x'; *n])))).collect();
+    Body::scripted(futures::stream::iter(frames))
 }
 
 async fn length(body: Body) -> Result<usize, BodyError> {
-    Ok(body.collect().await?.to_bytes().len())
+    Ok(body.collect().await?.len())
 }
 
 #[tokio::test]
@@ -67,6 +64,6 @@ async fn copies_get_small_bodies_whole_and_large_ones_not_at_all() {
 
 #[tokio::test]
 async fn no_body_costs_nothing_and_says_so() {
-    let replay = Replay::new(Body::from_source(Full::new(Bytes::new()).map_err(|never| match never {})), false);
+    let replay = Replay::new(Body::whole(Bytes::new()), false);
     assert!(replay.attempt().is_end_stream() && replay.can_replay());
 }

@@ -73,3 +73,22 @@ async fn a_connection_in_which_nothing_moves_ends() {
     assert_eq!(ended.reason, Reason::IdleTimeout);
     assert_eq!(start.elapsed().as_secs(), 100);
 }
+
+/// The server answers and goes, whatever the client still has to say.
+#[tokio::test]
+async fn an_answer_is_carried_though_nobody_takes_the_question() {
+    let (mut client, mut near) = duplex(64);
+    let (mut far, mut server) = duplex(64);
+    server.write_all(b"enough").await.expect("written");
+    drop(server);
+    // Fails to be written before the answer is read: this direction has its turn first.
+    client.write_all(b"and another thing").await.expect("written");
+    let count = Count::default();
+    let (ended, answer) = tokio::join!(splice(&mut near, &mut far, LONG, &count), async {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.expect("read");
+        answer
+    });
+    assert_eq!((answer.as_str(), ended.reason), ("enough", Reason::UpstreamAborted));
+    assert_eq!(count.1.into_inner(), 6);
+}

@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderName, TE};
 use http::{HeaderValue, Method, Version};
-use http_body_util::BodyExt;
 use leno_core::model::Workload;
 use leno_core::model::telemetry::Collector;
 use leno_core::names::header;
@@ -22,7 +21,7 @@ use super::message::{
 use super::{Item, Pending, What};
 use crate::App;
 use crate::cluster::endpoint::Wire;
-use crate::http::body::{Body, Request};
+use crate::http::body::{Body, Frame, Head, Response};
 use crate::http::client::Dispatch;
 use crate::http::heads;
 use crate::http::phase::peer;
@@ -141,15 +140,15 @@ async fn one(app: &App, collector: &Collector, kind: &Kind, message: Vec<u8>) ->
     let endpoint = cluster.pick(&set, &[], None, Instant::now()).map_err(|reason| reason.sentence().to_owned())?;
     let authority = format!("{}:{}", collector.service.host(), collector.port);
     let grpc = collector.http_path.is_none();
-    let mut request = Request::new(Body::whole(if grpc { framed(&message) } else { message.into() }));
-    *request.method_mut() = Method::POST;
     let path = match &collector.http_path {
         None => kind.grpc,
         Some(path) if path.is_empty() => kind.http,
         Some(path) => path,
     };
-    *request.uri_mut() = path.parse().map_err(|_| format!("`{path}` is no path"))?;
-    let headers = request.headers_mut();
+    let uri = path.parse().map_err(|_| format!("`{path}` is no path"))?;
+    let version = if grpc { Version::HTTP_2 } else { Version::HTTP_11 };
+    let mut head = Head::new(Method::POST, uri, version);
+    let headers = &mut head.headers;
     let media = if grpc { "application/grpc" } else { "application/x-protobuf" };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media));
     if let Ok(host) = HeaderValue::try_from(authority) {
@@ -167,27 +166,24 @@ async fn one(app: &App, collector: &Collector, kind: &Kind, message: Vec<u8>) ->
     }
     if grpc {
         headers.insert(TE, HeaderValue::from_static("trailers"));
-        *request.version_mut() = Version::HTTP_2;
     } else if endpoint.is_mutual() {
         headers.insert(peer::ORIG_PROTO, HeaderValue::from_static("HTTP/1.1"));
     }
-    let (mut head, body) = request.into_parts();
     let wire = Wire::of(false, grpc || endpoint.is_mutual());
     upstream::shape(&mut head, wire, endpoint.addr);
-    let mut request = Dispatch::new(head, body);
+    let mut request = Dispatch::new(head, Body::whole(if grpc { framed(&message) } else { message.into() }));
     let answer = cluster.send(&endpoint, &mut request, wire, &set.limits).await;
     let answer = answer.map_err(|e| format!("{}: {}", e.reason.sentence(), e.detail))?;
     judged(answer.response, grpc).await
 }
 
 /// Reads the answer to its end, so that the connection can be used again.
-async fn judged(response: crate::http::body::Response, grpc: bool) -> Result<(), String> {
-    let (head, mut body) = response.into_parts();
+async fn judged(response: Response, grpc: bool) -> Result<(), String> {
+    let Response { head, mut body } = response;
     let mut status = heads::grpc_status(&head.headers);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|e| e.to_string())?;
-        if let Some(trailers) = frame.trailers_ref() {
-            status = heads::grpc_status(trailers).or(status);
+        if let Frame::Trailers(trailers) = frame.map_err(|e| e.to_string())? {
+            status = heads::grpc_status(&trailers).or(status);
         }
     }
     match (head.status.is_success(), grpc, status) {

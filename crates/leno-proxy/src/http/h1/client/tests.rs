@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use super::Http1;
-use crate::http::body::Body;
+use crate::http::body::{Body, Head};
 use crate::http::client::{Dispatch, SendError};
 
 /// A connection that has carried one request, and the endpoint's end of it.
@@ -22,7 +22,8 @@ async fn used() -> (Http1, TcpStream) {
 }
 
 fn get() -> Dispatch {
-    let head = http::Request::get("/").header("host", "web").body(()).expect("a request").into_parts().0;
+    let mut head = Head::new(http::Method::GET, http::Uri::from_static("/"), http::Version::HTTP_11);
+    head.headers.append(http::header::HOST, http::HeaderValue::from_static("web"));
     Dispatch::new(head, Body::empty())
 }
 
