@@ -53,6 +53,12 @@ impl Chunks {
         Some(std::mem::replace(&mut self.first, next))
     }
 
+    /// Takes all there is, where that is one chunk of at most `most` bytes, or nothing.
+    pub fn take_only(&mut self, most: usize) -> Option<Bytes> {
+        let only = self.rest.is_empty() && self.small.is_none() && self.first.len() <= most;
+        only.then(|| std::mem::take(&mut self.first))
+    }
+
     /// Takes them all, and says how many bytes they were.
     pub fn clear(&mut self) -> usize {
         let all = std::mem::take(self);

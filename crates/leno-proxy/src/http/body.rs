@@ -61,6 +61,7 @@ pub struct Body(Kind);
 enum Kind {
     Empty,
     Whole(Option<Bytes>),
+    Arrived(Option<Bytes>, Option<u64>),
     Http1(h1::Incoming),
     Http2(h2::Incoming),
     Attempt(Attempt),
@@ -82,6 +83,13 @@ impl Body {
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         if bytes.is_empty() { Self::empty() } else { Self(Kind::Whole(Some(bytes))) }
+    }
+
+    /// A body that came with its head; `said` is the length that the head says, where it does. Others are told no more of it than that:
+    /// what they see must not depend on how bytes happened to arrive.
+    #[must_use]
+    pub fn arrived(bytes: Bytes, said: Option<u64>) -> Self {
+        if bytes.is_empty() { Self::empty() } else { Self(Kind::Arrived(Some(bytes), said)) }
     }
 
     /// A body that arrives by HTTP/1.
@@ -124,7 +132,7 @@ impl Body {
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         match &mut self.0 {
             Kind::Empty => Poll::Ready(None),
-            Kind::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::Data(b)))),
+            Kind::Whole(bytes) | Kind::Arrived(bytes, _) => Poll::Ready(bytes.take().map(|b| Ok(Frame::Data(b)))),
             Kind::Http1(incoming) => incoming.poll_frame(cx),
             Kind::Http2(incoming) => incoming.poll_frame(cx),
             Kind::Attempt(attempt) => attempt.poll_frame(cx),
@@ -162,7 +170,7 @@ impl Body {
     pub fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Empty => true,
-            Kind::Whole(bytes) => bytes.is_none(),
+            Kind::Whole(bytes) | Kind::Arrived(bytes, _) => bytes.is_none(),
             Kind::Http1(incoming) => incoming.is_end_stream(),
             Kind::Http2(incoming) => incoming.is_end_stream(),
             Kind::Attempt(attempt) => attempt.is_end_stream(),
@@ -179,6 +187,8 @@ impl Body {
         match &self.0 {
             Kind::Empty => Some(0),
             Kind::Whole(bytes) => Some(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Kind::Arrived(None, _) => Some(0),
+            Kind::Arrived(_, said) => *said,
             Kind::Http1(incoming) => incoming.left(),
             Kind::Http2(incoming) => incoming.left(),
             Kind::Attempt(attempt) => attempt.left(),
@@ -194,7 +204,7 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Kind::Empty => "Body(empty)",
-            Kind::Whole(_) => "Body(whole)",
+            Kind::Whole(_) | Kind::Arrived(..) => "Body(whole)",
             Kind::Http1(_) | Kind::Http2(_) => "Body(wire)",
             Kind::Answer(_) => "Body(answer)",
             Kind::Observed(_) => "Body(observed)",

@@ -17,7 +17,7 @@ mod outgoing;
 mod server;
 mod stream;
 
-pub use body::Incoming;
+pub use body::{Arrived, Incoming};
 pub use client::{Http2, connect};
 pub use server::serve;
 

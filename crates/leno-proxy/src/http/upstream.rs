@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, Uri, Version};
 
 use super::body::{Body, Head, Polled, Response, ResponseHead};
 use super::h1::Http1;
-use super::h2::Incoming;
+use super::h2::{Arrived, Incoming};
 use super::tunnel::Tunnel;
 use crate::cluster::endpoint::Wire;
 use crate::cluster::http_pool::Lease;
@@ -86,9 +86,15 @@ impl Answer {
 
     /// One of many on a connection.
     #[must_use]
-    pub fn on_http2(response: Response<Incoming>, ticket: Ticket) -> Self {
+    pub fn on_http2(response: Response<Arrived>, ticket: Ticket) -> Self {
         let local = ticket.local();
-        Self::bind(response.head, Source::Http2(response.body, ticket), local)
+        match response.body {
+            Arrived::Whole(bytes, said) => {
+                let response = Response { head: response.head, body: Body::arrived(bytes, said) };
+                Self { response, tunnel: None, local }
+            }
+            Arrived::Open(incoming) => Self::bind(response.head, Source::Http2(incoming, ticket), local),
+        }
     }
 
     /// On a connection of its own. `switched`: it has left HTTP, as it was asked.

@@ -13,13 +13,24 @@ pub(super) struct Table {
     entries: VecDeque<Field>,
     /// A few bits of each, to find one without looking at the others.
     signs: VecDeque<u32>,
+    /// Entries that were ever added.
+    added: u64,
+    /// For some signs, how many entries had been added with the last one that has it: most are found there.
+    places: [u64; PLACES],
     size: usize,
     limit: usize,
 }
 
 impl Table {
     pub(super) fn new(limit: usize) -> Self {
-        Self { entries: VecDeque::new(), signs: VecDeque::new(), size: 0, limit: limit.min(DEFAULT_TABLE) }
+        Self {
+            entries: VecDeque::new(),
+            signs: VecDeque::new(),
+            added: 0,
+            places: [0; PLACES],
+            size: 0,
+            limit: limit.min(DEFAULT_TABLE),
+        }
     }
 
     pub(super) const fn limit(&self) -> usize {
@@ -40,7 +51,10 @@ impl Table {
         self.make_room(size);
         if size <= self.limit {
             self.size += size;
-            self.signs.push_front(sign(field.name.as_str(), field.value.as_bytes()));
+            let sign = sign(field.name.as_str(), field.value.as_bytes());
+            self.added += 1;
+            self.places[place(sign)] = self.added;
+            self.signs.push_front(sign);
             self.entries.push_front(field);
         }
     }
@@ -61,10 +75,17 @@ impl Table {
     /// The index of the same field, among those that were added.
     pub(super) fn find(&self, name: &str, value: &[u8]) -> Option<usize> {
         let sign = sign(name, value);
-        let same =
-            |n: &usize| self.entries.get(*n).is_some_and(|e| e.value.as_bytes() == value && e.name.as_str() == name);
-        let mut likely = self.signs.iter().enumerate().filter(|(_, s)| **s == sign).map(|(n, _)| n);
-        likely.find(same).map(|n| n + STATIC.len() + 1)
+        let same = |n: usize| {
+            let entry = self.entries.get(n);
+            entry.is_some_and(|e| e.value.as_bytes() == value && e.name.as_str() == name)
+        };
+        // So many were added behind it.
+        let likely = usize::try_from(self.added - self.places[place(sign)]).ok();
+        let found = likely.filter(|n| same(*n)).or_else(|| {
+            let mut others = self.signs.iter().enumerate().filter(|(_, s)| **s == sign).map(|(n, _)| n);
+            others.find(|n| same(*n))
+        });
+        found.map(|n| n + STATIC.len() + 1)
     }
 
     /// The index of a field with that name; 0 where there is none.
@@ -80,6 +101,14 @@ fn sign(name: &str, value: &[u8]) -> u32 {
     let low = |n: usize| u8::try_from(n & 0xff).unwrap_or(0);
     u32::from_le_bytes([low(name.len()), last(name.as_bytes()), low(value.len()), last(value)])
 }
+
+/// The top bits of a multiplicative hash.
+const fn place(sign: u32) -> usize {
+    (sign.wrapping_mul(0x9e37_79b1) >> (u32::BITS - PLACES.ilog2())) as usize
+}
+
+/// A table of 4 KiB has at most 128 entries, and mostly a dozen.
+const PLACES: usize = 64;
 
 /// An entry of RFC 7541, appendix A.
 pub(super) struct Entry {

@@ -12,7 +12,8 @@ use leno_core::decide::retry::FailureKind;
 use leno_http::h2::{Code, Role};
 use tokio::time::{Instant, Sleep};
 
-use super::core::{Core, Wakers};
+use super::body::Arrived;
+use super::core::{self, Core, Wakers};
 use super::driver::Driver;
 use super::outgoing::{Failed, Outgoing};
 use super::{BATCH, Failure, Incoming, WINDOWS};
@@ -61,7 +62,7 @@ impl Http2 {
     ///
     /// # Errors
     /// See [`SendError`].
-    pub async fn send(&self, request: &mut Dispatch) -> Result<Response<Incoming>, SendError> {
+    pub async fn send(&self, request: &mut Dispatch) -> Result<Response<Arrived>, SendError> {
         let core = &self.0.core;
         let head = &mut request.head;
         let end = request.body.is_end_stream();
@@ -88,7 +89,7 @@ impl Http2 {
         }
         request.left = true;
         let incoming = Incoming::answer(Arc::clone(core), stream);
-        let mut upload = (!end).then(|| Outgoing { core: Arc::clone(core), stream, body: request.take_body() });
+        let mut upload = (!end).then(|| Outgoing::new(Arc::clone(core), stream, request.take_body()));
         let head = std::future::poll_fn(|cx| {
             if let Some(Poll::Ready(sent)) = upload.as_mut().map(|u| u.poll(cx)) {
                 upload = None;
@@ -104,7 +105,9 @@ impl Http2 {
             // Both ways at once: whoever does not read the answer for a while must not stop the request.
             tokio::spawn(go_on(upload));
         }
-        Ok(Response { head, body: incoming })
+        let core::Head { head, whole } = head;
+        let body = incoming.arrived(core::length(&head.headers), whole);
+        Ok(Response { head, body })
     }
 }
 

@@ -6,13 +6,14 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use http::header::EXPECT;
 use http::{HeaderValue, StatusCode};
 use leno_http::h2::{ByStream, Chunks, Code, Connection, Event, Role, Windows};
 
 use super::Failure;
 use crate::cluster::lock;
-use crate::http::body::{BodyError, Fields, Frame, Head, Polled, ResponseHead};
+use crate::http::body::{self, BodyError, Fields, Frame, Polled, ResponseHead};
 
 /// One connection.
 pub(super) struct Core(Mutex<State>);
@@ -33,12 +34,10 @@ pub(super) struct State {
 }
 
 /// A stream as its users see it. It is kept until all have let go of it.
-struct Slot {
+pub(super) struct Slot {
     head: Option<ResponseHead>,
     data: Chunks,
     trailers: Option<Fields>,
-    /// Bytes still to come, where the head said how many.
-    left: Option<u64>,
     /// The peer has said all.
     ended: bool,
     failure: Option<Failure>,
@@ -54,10 +53,17 @@ struct Slot {
 /// Who is to be woken once the lock is free.
 pub(super) type Wakers = Vec<Waker>;
 
+/// An answer's head.
+pub(super) struct Head {
+    pub(super) head: ResponseHead,
+    /// Its body, where all of it is here.
+    pub(super) whole: Option<Bytes>,
+}
+
 /// A stream that a client has opened.
 pub(super) struct Asked {
     pub(super) stream: u32,
-    pub(super) head: Head,
+    pub(super) head: body::Head,
     pub(super) end: bool,
 }
 
@@ -139,17 +145,10 @@ impl Core {
     }
 
     /// Waits for an answer's head.
-    pub(super) fn poll_head(&self, stream: u32, cx: &Context<'_>) -> Poll<Result<ResponseHead, Failure>> {
-        let mut state = self.lock();
-        let Some(slot) = state.slots.get_mut(&stream) else { return Poll::Ready(Err(Failure::gone())) };
-        if let Some(head) = slot.head.take() {
-            return Poll::Ready(Ok(head));
-        }
-        if let Some(failure) = &slot.failure {
-            return Poll::Ready(Err(failure.clone()));
-        }
-        slot.reader = Some(cx.waker().clone());
-        Poll::Pending
+    pub(super) fn poll_head(&self, stream: u32, cx: &Context<'_>) -> Poll<Result<Head, Failure>> {
+        let polled = self.change(|state| state.poll_head(stream, cx));
+        // What is left of the slot is dropped here, without the lock.
+        polled.map_ok(|(head, _slot)| head)
     }
 
     /// The next part of a body, and whether it is the last.
@@ -160,11 +159,6 @@ impl Core {
     pub(super) fn is_end_stream(&self, stream: u32) -> bool {
         let state = self.lock();
         state.slots.get(&stream).is_none_or(Slot::is_done)
-    }
-
-    /// Bytes of a body still to come, where its head said how many.
-    pub(super) fn left(&self, stream: u32) -> Option<u64> {
-        self.lock().slots.get(&stream)?.left
     }
 
     /// Nobody reads a stream any more. An answer that has not ended is of no use then, and neither is its stream.
@@ -190,6 +184,23 @@ impl Core {
 }
 
 impl State {
+    /// An answer's head. A small body that is here as a whole comes with it, and its reader's hold on the stream ends.
+    fn poll_head(&mut self, stream: u32, cx: &Context<'_>) -> Poll<Result<(Head, Option<Slot>), Failure>> {
+        let Some(slot) = self.slots.get_mut(&stream) else { return Poll::Ready(Err(Failure::gone())) };
+        let Some(head) = slot.head.take() else {
+            if let Some(failure) = &slot.failure {
+                return Poll::Ready(Err(failure.clone()));
+            }
+            slot.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        let whole = if slot.ended && slot.trailers.is_none() { slot.data.take_only(WITH_ITS_HEAD) } else { None };
+        let Some(body) = &whole else { return Poll::Ready(Ok((Head { head, whole }, None))) };
+        self.conn.consumed(stream, body.len());
+        let slot = self.release(stream);
+        Poll::Ready(Ok((Head { head, whole }, slot)))
+    }
+
     /// The next part of a body, and whether it is the last.
     fn poll_frame(&mut self, stream: u32, cx: &Context<'_>) -> (Polled, bool) {
         let Some(slot) = self.slots.get_mut(&stream) else { return (Poll::Ready(None), true) };
@@ -232,7 +243,7 @@ impl State {
 
     /// One user of a stream less. The last one's slot comes back, to be dropped without the lock: its bytes may hold a whole
     /// buffer.
-    fn release(&mut self, stream: u32) -> Option<Slot> {
+    pub(super) fn release(&mut self, stream: u32) -> Option<Slot> {
         let slot = self.slots.get_mut(&stream)?;
         slot.holders -= 1;
         if slot.holders == 0 { self.slots.remove(&stream) } else { None }
@@ -244,7 +255,6 @@ impl State {
             Event::Request { stream, head, end } => {
                 // Its body may lie right behind it. Held by who answers, and by the body.
                 let mut slot = Slot::new(if end { 1 } else { 2 });
-                slot.left = length(&head.headers);
                 slot.ended = end;
                 slot.expects = !end && head.headers.get(EXPECT).is_some_and(is_continue);
                 self.slots.insert(stream, slot);
@@ -252,7 +262,6 @@ impl State {
             }
             Event::Response { stream, head, end } => {
                 if let Some(slot) = self.slots.get_mut(&stream).filter(|_| !head.status.is_informational()) {
-                    slot.left = length(&head.headers);
                     slot.head = Some(head);
                     slot.ended = end;
                     wakers.extend(slot.reader.take());
@@ -306,7 +315,6 @@ impl Slot {
             head: None,
             data: Chunks::NONE,
             trailers: None,
-            left: None,
             ended: false,
             failure: None,
             unwanted: false,
@@ -319,9 +327,6 @@ impl Slot {
 
     fn poll_frame(&mut self, cx: &Context<'_>) -> Polled {
         if let Some(data) = self.data.pop(usize::MAX) {
-            if let Some(left) = &mut self.left {
-                *left = left.saturating_sub(data.len() as u64);
-            }
             return Poll::Ready(Some(Ok(Frame::Data(data))));
         }
         if let Some(trailers) = self.trailers.take() {
@@ -355,8 +360,12 @@ fn is_continue(value: &HeaderValue) -> bool {
     value.as_bytes().eq_ignore_ascii_case(b"100-continue")
 }
 
+/// An answer's body up to this size is taken with its head, where it is here. More stays in the stream, whose window bounds what waits
+/// for slow clients.
+const WITH_ITS_HEAD: usize = 16 * 1024;
+
 /// Content-Length.
-fn length(headers: &Fields) -> Option<u64> {
+pub(super) fn length(headers: &Fields) -> Option<u64> {
     headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

@@ -2,7 +2,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -12,13 +12,14 @@ use http::{HeaderValue, Method, StatusCode};
 use leno_http::h2::{Code, Role};
 use leno_http::spare;
 use leno_kit::Drain;
+use tokio::sync::oneshot;
 
-use super::core::{Asked, Core};
+use super::core::{Asked, Core, length};
 use super::driver::Driver;
 use super::outgoing::{Failed, Outgoing};
 use super::stream::Stream;
 use super::{BATCH, Failure, Incoming, WINDOWS};
-use crate::http::body::{Body, BodyError, Head, Request, Response};
+use crate::http::body::{Body, BodyError, Request, Response};
 use crate::http::h1::Upgrade;
 use crate::tcp::splice::Io;
 
@@ -54,9 +55,7 @@ where
             core.end(&why);
             closed = Some(why);
         }
-        for Asked { stream, head, end } in asked.drain(..) {
-            exchanges.push(exchange(&core, stream, head, end, &handle));
-        }
+        exchanges.extend(asked.drain(..).map(|asked| Exchange::begin(&core, asked, &handle)));
         if !told && leave.as_mut().poll(cx).is_ready() {
             told = true;
             core.lock().conn.leave();
@@ -86,58 +85,82 @@ where
     let _ = tokio::time::timeout(LINGER, std::future::poll_fn(|cx| driver.poll_shutdown(cx))).await;
 }
 
-/// From a request's head to the end of its answer; gives what is left of that.
-fn exchange<F, R>(
-    core: &Arc<Core>,
-    stream: u32,
-    head: Head,
-    end: bool,
-    handle: &F,
-) -> impl Future<Output = Option<Outgoing>> + use<F, R>
-where
-    F: Fn(Request) -> R,
-    R: Future<Output = Response>,
-{
-    let connect = head.method == Method::CONNECT;
-    let bodiless = head.method == Method::HEAD;
-    let incoming = (!end).then(|| Incoming::request(Arc::clone(core), stream));
-    let (body, tunnel) = if connect { (None, incoming) } else { (incoming, None) };
-    let (give, upgrade) = tunnel.is_some().then(Upgrade::channel).unzip();
-    let request = Request { head, body: body.map_or_else(Body::empty, Body::http2), upgrade };
-    // On the heap, and made there alone: what is in a future is moved with it, and twice in it where it is pinned inside.
-    let mut answering = Box::pin(handle(request));
-    let outgoing = Outgoing { core: Arc::clone(core), stream, body: Body::empty() };
-    async move {
-        let response = until_reset(&outgoing.core, outgoing.stream, &mut answering).await?;
-        drop(answering);
-        match give.zip(tunnel) {
-            Some((give, incoming)) if response.head.status.is_success() && !give.is_closed() => {
-                let (status, headers) = (response.head.status, &response.head.headers);
-                outgoing.core.change(|state| state.conn.respond(outgoing.stream, status, headers, false));
-                let _ = give.send(Box::new(Stream::new(incoming, outgoing)));
-                None
+/// From a request's head to the end of its answer. It gives what is left of that.
+struct Exchange<R> {
+    outgoing: Option<Outgoing>,
+    /// Until there is an answer. On the heap, so that it is moved once.
+    asked: Option<Pin<Box<R>>>,
+    /// The answer will have no body, as its request is a HEAD.
+    bodiless: bool,
+    /// Where the client asks for a tunnel.
+    upgrade: Option<Box<(oneshot::Sender<Box<dyn Io>>, Incoming)>>,
+    begun: bool,
+}
+
+impl<R: Future<Output = Response>> Exchange<R> {
+    fn begin<F: Fn(Request) -> R>(core: &Arc<Core>, asked: Asked, handle: &F) -> Self {
+        let Asked { stream, head, end } = asked;
+        let connect = head.method == Method::CONNECT;
+        let bodiless = head.method == Method::HEAD;
+        let incoming = (!end).then(|| Incoming::request(Arc::clone(core), stream, length(&head.headers)));
+        let (body, tunnel) = if connect { (None, incoming) } else { (incoming, None) };
+        let (give, upgrade) = tunnel.is_some().then(Upgrade::channel).unzip();
+        let request = Request { head, body: body.map_or_else(Body::empty, Body::http2), upgrade };
+        let outgoing = Outgoing::new(Arc::clone(core), stream, Body::empty());
+        let upgrade = give.zip(tunnel).map(Box::new);
+        Self { outgoing: Some(outgoing), asked: Some(Box::pin(handle(request))), bodiless, upgrade, begun: false }
+    }
+
+    /// The answer, unless the client gives up before: then `None`.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<Response>> {
+        let (Some(outgoing), Some(asked)) = (&self.outgoing, &mut self.asked) else { return Poll::Ready(None) };
+        // A stream that was reset at once costs no more.
+        if !std::mem::replace(&mut self.begun, true) && outgoing.is_over(cx) {
+            return Poll::Ready(None);
+        }
+        match asked.as_mut().poll(cx) {
+            Poll::Ready(response) => Poll::Ready(Some(response)),
+            Poll::Pending if outgoing.is_over(cx) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Sends the answer's head, and as much of its body as there is.
+    fn answer(&mut self, response: Response, cx: &mut Context<'_>) {
+        let Some(outgoing) = &mut self.outgoing else { return };
+        match self.upgrade.take() {
+            Some(upgrade) if response.head.status.is_success() && !upgrade.0.is_closed() => {
+                outgoing.switch(&response.head);
+                let (give, incoming) = *upgrade;
+                let _ = self.outgoing.take().map(|outgoing| give.send(Box::new(Stream::new(incoming, outgoing))));
             }
-            _ => Some(answer(outgoing, response, bodiless).await),
+            _ => answer(outgoing, response, self.bodiless, cx),
         }
     }
 }
 
-/// The answer, unless the client gives up before.
-async fn until_reset<R>(core: &Core, stream: u32, answering: &mut Pin<Box<R>>) -> Option<Response>
-where
-    R: Future<Output = Response>,
-{
-    std::future::poll_fn(|cx| {
-        if core.is_over(stream, cx) {
-            return Poll::Ready(None);
+impl<R: Future<Output = Response>> Future for Exchange<R> {
+    type Output = Option<Outgoing>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Outgoing>> {
+        if self.asked.is_some() {
+            let response = ready!(self.poll_answer(cx));
+            self.asked = None;
+            match response {
+                Some(response) => self.answer(response, cx),
+                None => return Poll::Ready(None),
+            }
         }
-        answering.as_mut().poll(cx).map(Some)
-    })
-    .await
+        let Some(outgoing) = &mut self.outgoing else { return Poll::Ready(None) };
+        if let Err(Failed::Body(error)) = ready!(outgoing.poll(cx)) {
+            outgoing.reset(code(&error));
+        }
+        Poll::Ready(self.outgoing.take())
+    }
 }
 
-/// Sends an answer.
-async fn answer(mut outgoing: Outgoing, response: Response, bodiless: bool) -> Outgoing {
+/// Sends an answer's head; its body follows, the first part of it in one step with the head, where it is here already.
+fn answer(outgoing: &mut Outgoing, response: Response, bodiless: bool, cx: &mut Context<'_>) {
     let Response { mut head, body } = response;
     let none = bodiless || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&head.status);
     let end = none || body.is_end_stream();
@@ -145,22 +168,10 @@ async fn answer(mut outgoing: Outgoing, response: Response, bodiless: bool) -> O
         && let Some(length) = body.left()
         && !head.headers.contains(CONTENT_LENGTH)
     {
-        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        head.headers.append(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    let stream = outgoing.stream;
-    outgoing.core.change(|state| {
-        state.answered(stream);
-        state.conn.respond(stream, head.status, &head.headers, end)
-    });
+    outgoing.answer(&head, end, body, cx);
     spare::give_back(head.headers);
-    outgoing.body = body;
-    if end {
-        return outgoing;
-    }
-    if let Err(Failed::Body(error)) = std::future::poll_fn(|cx| outgoing.poll(cx)).await {
-        outgoing.core.change(|state| state.conn.reset(stream, code(&error)));
-    }
-    outgoing
 }
 
 /// What a client is told of an answer that broke off.
