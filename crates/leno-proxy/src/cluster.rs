@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use leno_core::Reason;
+use leno_core::decide::balance::RoundRobin;
 use leno_core::decide::outlier::{Outcome, OutlierDetector};
 use leno_core::decide::retry::RetryBudget;
 use leno_core::id::ServiceId;
@@ -70,12 +71,18 @@ pub struct Cluster {
     set: ArcSwap<EndpointSet>,
     /// Serialises rebuilds of `set`.
     rebuild: Mutex<()>,
-    outlier: Mutex<Option<OutlierDetector<SocketAddr>>>,
+    choice: Mutex<Choice>,
     budget: Mutex<RetryBudget>,
-    round: Mutex<leno_core::decide::balance::RoundRobin>,
     epoch: Instant,
     /// Milliseconds after `epoch` when it was used last.
     used: AtomicU64,
+}
+
+/// What a choice between endpoints goes by, beside what each endpoint knows of itself.
+#[derive(Debug)]
+struct Choice {
+    outlier: Option<OutlierDetector<SocketAddr>>,
+    round: RoundRobin,
 }
 
 impl Cluster {
@@ -83,7 +90,7 @@ impl Cluster {
     pub fn set(&self) -> arc_swap::Guard<Arc<EndpointSet>> {
         let set = self.set.load();
         let Some(handle) = &self.handle else { return set };
-        if set.generation == handle.view().generation {
+        if set.generation == handle.generation() {
             return set;
         }
         drop(set);
@@ -114,14 +121,14 @@ impl Cluster {
         }
         let now = self.since(now);
         let picked = {
-            let outlier = lock(&self.outlier);
+            let mut choice = lock(&self.choice);
+            let Choice { outlier, round } = &mut *choice;
             let healthy =
                 |addr: &SocketAddr| outlier.as_ref().is_none_or(|o| !o.is_ejected(addr, now) || o.in_panic(now));
             let usable = |i: usize| set.endpoints.get(i).is_some_and(|e| healthy(&e.addr));
             let fresh = |i: usize| usable(i) && set.endpoints.get(i).is_some_and(|e| !tried.contains(&e.addr));
-            let mut round = lock(&self.round);
-            let first = if tried.is_empty() { None } else { set.choose(&mut round, hash, now, fresh) };
-            first.or_else(|| set.choose(&mut round, hash, now, usable))
+            let first = if tried.is_empty() { None } else { set.choose(round, hash, now, fresh) };
+            first.or_else(|| set.choose(round, hash, now, usable))
         };
         picked.and_then(|i| set.endpoints.get(i).map(Arc::clone)).ok_or(Reason::NoHealthyUpstream)
     }
@@ -140,8 +147,8 @@ impl Cluster {
         if let Some(took) = took {
             endpoint.record(took, now);
         }
-        let mut outlier = lock(&self.outlier);
-        let Some(detector) = outlier.as_mut() else { return };
+        let mut choice = lock(&self.choice);
+        let Some(detector) = choice.outlier.as_mut() else { return };
         if let Some(ejected) = detector.record(&endpoint.addr, outcome, now) {
             let seconds = ejected.until.saturating_sub(now).as_secs_f32();
             tracing::info!(cluster = %self.name, endpoint = %endpoint.addr, times = ejected.times,
@@ -152,7 +159,7 @@ impl Cluster {
     /// Whether the endpoint is out for failing too often.
     #[must_use]
     pub fn is_ejected(&self, addr: SocketAddr) -> bool {
-        lock(&self.outlier).as_ref().is_some_and(|o| o.is_ejected(&addr, self.now()))
+        lock(&self.choice).outlier.as_ref().is_some_and(|o| o.is_ejected(&addr, self.now()))
     }
 
     /// Counts a request towards the retries that it allows.
@@ -201,7 +208,7 @@ impl Cluster {
 
     /// Ends what has been idle for too long, and lets ejected endpoints come back.
     pub fn sweep(&self) {
-        if let Some(detector) = lock(&self.outlier).as_mut() {
+        if let Some(detector) = lock(&self.choice).outlier.as_mut() {
             detector.sweep(self.now());
         }
         for endpoint in &self.set.load().all {
@@ -232,7 +239,7 @@ impl Cluster {
     }
 
     fn configure_outlier(&self, config: Option<&OutlierDetection>, set: &EndpointSet) {
-        let mut slot = lock(&self.outlier);
+        let slot = &mut lock(&self.choice).outlier;
         match (config, slot.as_mut()) {
             (None, _) => *slot = None,
             (Some(config), Some(detector)) => detector.configure(config.clone()),

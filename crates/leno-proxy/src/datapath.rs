@@ -108,7 +108,7 @@ impl DataPath {
     /// This pod as of now.
     #[must_use]
     pub fn me(&self) -> Arc<Me> {
-        let own = self.app.discovery.own();
+        let own = self.app.discovery.own_now();
         if let Some(me) = self.me.load().as_ref().filter(|me| Arc::ptr_eq(&me.workload, &own.workload)) {
             return Arc::clone(me);
         }

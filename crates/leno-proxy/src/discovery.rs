@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use leno_core::id::ServiceId;
 use leno_core::merge::Viewer;
 use leno_core::model::{Address, MeshConfig};
@@ -118,6 +118,12 @@ impl Discovery {
     #[must_use]
     pub fn own(&self) -> Arc<Own> {
         self.shared.own.load_full()
+    }
+
+    /// The same for a moment, without counting references: not to be held across an await.
+    #[must_use]
+    pub fn own_now(&self) -> Guard<Arc<Own>> {
+        self.shared.own.load()
     }
 
     /// Settings of the mesh; defaults until the control plane has told.

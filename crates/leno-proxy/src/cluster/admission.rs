@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use leno_core::Reason;
 use leno_core::model::traffic::ConnectionPool;
 use tokio::sync::Notify;
@@ -91,7 +90,7 @@ impl Queue<'_> {
         let Self { admission, mut permit, queued } = self;
         loop {
             let freed = queued.0.freed.notified();
-            if take(&queued.0.connections, admission.limits.load().connections) {
+            if take(&queued.0.connections, &admission.most.connections) {
                 permit.held = Held::Both;
                 return permit;
             }
@@ -103,8 +102,17 @@ impl Queue<'_> {
 /// Counts of one cluster beside its limits.
 #[derive(Debug)]
 pub struct Admission {
-    limits: ArcSwap<Limits>,
+    most: Most,
     counts: Arc<Counts>,
+}
+
+/// The limits of [`Limits`] on counts. Each is read by itself: a change of several need not be seen at once.
+#[derive(Debug)]
+struct Most {
+    connections: AtomicU32,
+    requests: AtomicU32,
+    retries: AtomicU32,
+    pending: AtomicU32,
 }
 
 #[derive(Debug, Default)]
@@ -137,15 +145,24 @@ impl Admission {
     /// Starts with nothing in flight.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        Self { limits: ArcSwap::from_pointee(limits.clone()), counts: Arc::default() }
+        let most = Most {
+            connections: AtomicU32::new(limits.connections),
+            requests: AtomicU32::new(limits.requests),
+            retries: AtomicU32::new(limits.retries),
+            pending: AtomicU32::new(limits.pending),
+        };
+        Self { most, counts: Arc::default() }
     }
 
     /// Takes over changed limits.
     pub fn configure(&self, limits: &Limits) {
-        if **self.limits.load() != *limits {
-            self.limits.store(Arc::new(limits.clone()));
-            self.counts.freed.notify_waiters();
-        }
+        let most = &self.most;
+        most.connections.store(limits.connections, Ordering::SeqCst);
+        most.requests.store(limits.requests, Ordering::SeqCst);
+        most.retries.store(limits.retries, Ordering::SeqCst);
+        most.pending.store(limits.pending, Ordering::SeqCst);
+        // There may be room now.
+        self.counts.freed.notify_waiters();
     }
 
     /// A place for a request; `exclusive` ones would need a connection of their own (HTTP/1).
@@ -153,20 +170,19 @@ impl Admission {
     /// # Errors
     /// [`Reason::Overflow`].
     pub fn request(&self, exclusive: bool) -> Result<Admitted<'_>, Reason> {
-        let counts = &self.counts;
-        let limits = self.limits.load();
-        if !take(&counts.requests, limits.requests) {
+        let Self { most, counts } = self;
+        if !take(&counts.requests, &most.requests) {
             return Err(Reason::Overflow);
         }
         let mut permit = Permit { counts: Arc::clone(counts), held: Held::Request };
         if !exclusive {
             return Ok(Admitted::Now(permit));
         }
-        if take(&counts.connections, limits.connections) {
+        if take(&counts.connections, &most.connections) {
             permit.held = Held::Both;
             return Ok(Admitted::Now(permit));
         }
-        if !take(&counts.pending, limits.pending) {
+        if !take(&counts.pending, &most.pending) {
             return Err(Reason::Overflow);
         }
         Ok(Admitted::Queued(Queue { admission: self, permit, queued: Queued::new(counts) }))
@@ -195,12 +211,11 @@ impl Admission {
     }
 
     fn take_one(&self, held: Held) -> Result<Permit, Reason> {
-        let limits = self.limits.load();
-        let (count, limit) = match held {
-            Held::Retry => (&self.counts.retries, limits.retries),
-            Held::Connection | Held::Request | Held::Both => (&self.counts.connections, limits.connections),
+        let (count, most) = match held {
+            Held::Retry => (&self.counts.retries, &self.most.retries),
+            Held::Connection | Held::Request | Held::Both => (&self.counts.connections, &self.most.connections),
         };
-        if take(count, limit) { Ok(Permit { counts: Arc::clone(&self.counts), held }) } else { Err(Reason::Overflow) }
+        if take(count, most) { Ok(Permit { counts: Arc::clone(&self.counts), held }) } else { Err(Reason::Overflow) }
     }
 }
 
@@ -241,7 +256,8 @@ impl Drop for Permit {
     }
 }
 
-fn take(count: &AtomicU32, limit: u32) -> bool {
+fn take(count: &AtomicU32, most: &AtomicU32) -> bool {
+    let limit = most.load(Ordering::SeqCst);
     count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| (n < limit).then_some(n + 1)).is_ok()
 }
 

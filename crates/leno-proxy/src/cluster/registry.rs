@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::admission::{Admission, Limits};
 use super::endpoint::Spec;
 use super::set::{self, EndpointSet};
-use super::{Cluster, ClusterKey, lock};
+use super::{Choice, Cluster, ClusterKey, lock};
 use crate::discovery::{Discovery, Lookup, ServiceHandle};
 use crate::telemetry::ServiceRef;
 use crate::tls::{Dialer, Security};
@@ -173,9 +173,8 @@ impl Clusters {
             dialer: self.dialer.clone(),
             set: ArcSwap::from_pointee(set),
             rebuild: Mutex::default(),
-            outlier: Mutex::default(),
+            choice: Mutex::new(Choice { outlier: None, round: RoundRobin::new(rand::random()) }),
             budget: Mutex::default(),
-            round: Mutex::new(RoundRobin::new(rand::random())),
             epoch: Instant::now(),
             used: std::sync::atomic::AtomicU64::new(0),
         }

@@ -60,6 +60,8 @@ fn keep<T: Clone + PartialEq>(new: Option<&T>, old: Option<&Arc<T>>) -> Option<A
 pub struct ServiceHandle {
     id: ServiceId,
     view: ArcSwap<ServiceView>,
+    /// That of `view`, stored after it: who has built something on a view need not load it to see that it is the last.
+    generation: AtomicU64,
     changes: watch::Sender<u64>,
     closed: AtomicBool,
     used: AtomicU64,
@@ -72,6 +74,7 @@ impl ServiceHandle {
         Self {
             id,
             view: ArcSwap::from_pointee(view),
+            generation: AtomicU64::new(generation),
             changes: watch::Sender::new(generation),
             closed: AtomicBool::new(false),
             used: AtomicU64::new(tick.load(Ordering::Relaxed)),
@@ -91,6 +94,13 @@ impl ServiceHandle {
     pub fn view(&self) -> Guard<Arc<ServiceView>> {
         self.touch();
         self.view.load()
+    }
+
+    /// The generation of its state now. Counts as use.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.touch();
+        self.generation.load(Ordering::Acquire)
     }
 
     /// Its state now, to keep. Counts as use.
@@ -129,6 +139,7 @@ impl ServiceHandle {
     pub(super) fn replace(&self, view: ServiceView) {
         let generation = view.generation;
         self.view.store(Arc::new(view));
+        self.generation.store(generation, Ordering::Release);
         self.changes.send_replace(generation);
     }
 

@@ -1,5 +1,6 @@
 //! Requests as an endpoint wants them, and answers bound to the connection that carries them.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
@@ -54,7 +55,7 @@ fn for_http2(head: &mut Head, fallback: SocketAddr) -> bool {
     parts.scheme = Some(Scheme::HTTP);
     let host = head.headers.remove(HOST);
     if parts.authority.is_none() {
-        parts.authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+        parts.authority = host.as_ref().and_then(authority);
     }
     let named = parts.authority.is_some();
     if !named {
@@ -64,6 +65,33 @@ fn for_http2(head: &mut Head, fallback: SocketAddr) -> bool {
     head.uri = Uri::from_parts(parts).unwrap_or_default();
     named
 }
+
+/// What `Host` says, unless it is no host. Of a few hosts it is remembered: reading one takes longer than all else of a head.
+fn authority(host: &HeaderValue) -> Option<Authority> {
+    let last = host.as_bytes().last().copied().unwrap_or_default();
+    let place = (host.len() + usize::from(last)) % HOSTS;
+    READ.with_borrow_mut(|read| match &read[place] {
+        Some((known, authority)) if known == host => Some(authority.clone()),
+        _ => {
+            let authority = Authority::try_from(host.as_bytes()).ok()?;
+            if host.len() <= LONG_HOST {
+                // Not the value itself: it holds all of the head that it came in.
+                let kept = HeaderValue::from_bytes(host.as_bytes()).ok()?;
+                read[place] = Some((kept, authority.clone()));
+            }
+            Some(authority)
+        }
+    })
+}
+
+thread_local! {
+    static READ: RefCell<[Option<(HeaderValue, Authority)>; HOSTS]> = const { RefCell::new([const { None }; HOSTS]) };
+}
+
+/// Hosts that are remembered, each in the place that its length and last byte give.
+const HOSTS: usize = 16;
+/// Longest one.
+const LONG_HOST: usize = 256;
 
 /// An endpoint's answer.
 #[derive(Debug)]
@@ -206,6 +234,15 @@ mod tests {
             assert!(for_http1(&mut head, endpoint));
             assert_eq!((head.uri.to_string().as_str(), head.version), ("/cart?a=b", Version::HTTP_11));
             assert_eq!(head.headers["host"], "web:80");
+        }
+    }
+
+    #[test]
+    fn hosts_that_share_a_place_are_not_taken_for_each_other() {
+        let hosts = ["web-a.shop", "web-b.shop", "web-a.shop", "not a host", "web-b.shop:80", "web-a.shop"];
+        for host in hosts {
+            let read = authority(&HeaderValue::from_static(host));
+            assert_eq!(read.as_ref().map(Authority::as_str), Some(host).filter(|h| *h != "not a host"));
         }
     }
 

@@ -203,7 +203,7 @@ impl Upload {
             if wire.is_full() {
                 ready!(wire.poll_send(cx)).map_err(Failed::Socket)?;
             }
-            if self.out.is_complete(&self.body) {
+            if self.out.is_complete(self.body.is_end_stream()) {
                 self.out.end(wire, None);
                 continue;
             }

@@ -5,7 +5,7 @@ use leno_http::h1::write;
 use leno_http::{Fields, spare};
 
 use super::wire::Wire;
-use crate::http::body::{Body, Frame};
+use crate::http::body::Frame;
 
 /// A body on its way out.
 pub(super) struct Outgoing {
@@ -24,9 +24,9 @@ impl Outgoing {
         Self { framing, left, trailers, ended: false }
     }
 
-    /// Whether nothing more can come, without asking.
-    pub(super) fn is_complete(&self, body: &Body) -> bool {
-        self.framing.is_none() || (body.is_end_stream() && self.may_end())
+    /// Whether nothing more can come, without asking; `ended` is what the body says.
+    pub(super) const fn is_complete(&self, ended: bool) -> bool {
+        self.framing.is_none() || (ended && self.may_end())
     }
 
     pub(super) const fn may_end(&self) -> bool {

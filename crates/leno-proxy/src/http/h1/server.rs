@@ -226,10 +226,18 @@ impl Server {
     }
 
     fn poll_answer(&self, body: &mut Body, out: &mut Outgoing, cx: &mut Context<'_>) -> Poll<Sent> {
+        let mut next = None;
         loop {
             // The lock is not held while the body is asked: it may read the request's.
+            let ended = body.is_end_stream();
             {
                 let mut conn = lock(&self.conn);
+                if next.take().is_some_and(|frame| !out.frame(&mut conn.wire, frame)) {
+                    return Poll::Ready(Sent::Cut);
+                }
+                if !out.ended && out.is_complete(ended) {
+                    out.end(&mut conn.wire, None);
+                }
                 if out.ended {
                     let sent = ready!(conn.wire.poll_send(cx));
                     return Poll::Ready(if sent.is_ok() { Sent::Whole } else { Sent::Cut });
@@ -238,16 +246,8 @@ impl Server {
                     return Poll::Ready(Sent::Cut);
                 }
             }
-            if out.is_complete(body) {
-                out.end(&mut lock(&self.conn).wire, None);
-                continue;
-            }
             match body.poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    if !out.frame(&mut lock(&self.conn).wire, frame) {
-                        return Poll::Ready(Sent::Cut);
-                    }
-                }
+                Poll::Ready(Some(Ok(frame))) => next = Some(frame),
                 Poll::Ready(None) if out.may_end() => out.end(&mut lock(&self.conn).wire, None),
                 Poll::Ready(None | Some(Err(_))) => {
                     // What came is passed on; that it is not whole shows by the connection's end.

@@ -93,9 +93,12 @@ struct Exchange<R> {
     /// The answer will have no body, as its request is a HEAD.
     bodiless: bool,
     /// Where the client asks for a tunnel.
-    upgrade: Option<Box<(oneshot::Sender<Box<dyn Io>>, Incoming)>>,
+    upgrade: Option<Box<Leaving>>,
     begun: bool,
 }
+
+/// A client's end of a tunnel to be: who waits for it, and what the client says.
+type Leaving = (oneshot::Sender<Box<dyn Io>>, Incoming);
 
 impl<R: Future<Output = Response>> Exchange<R> {
     fn begin<F: Fn(Request) -> R>(core: &Arc<Core>, asked: Asked, handle: &F) -> Self {

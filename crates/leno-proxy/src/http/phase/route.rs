@@ -94,7 +94,7 @@ pub async fn choose(from: &Outbound, exchange: &mut Exchange, request: &Head) ->
     let Some((handle, pinned)) = service_of(from, request) else { return to_address(from, exchange) };
     exchange.record.service = Some(from.service_ref(&handle));
     let mut chosen = Chosen::default();
-    if let Some(table) = handle.current().routes.clone() {
+    if let Some(table) = handle.view().routes.clone() {
         chosen.rule = decide_rule(from, request, table)?;
     }
     if let Some(rule) = chosen.rule() {
