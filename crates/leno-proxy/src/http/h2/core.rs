@@ -184,7 +184,8 @@ impl Core {
 }
 
 impl State {
-    /// An answer's head. A small body that is here as a whole comes with it, and its reader's hold on the stream ends.
+    /// An answer's head. A small body that is here as a whole comes with it, and its reader's hold on the stream ends: unless the
+    /// request is still on its way, which the reader gives up when it has read the answer.
     fn poll_head(&mut self, stream: u32, cx: &Context<'_>) -> Poll<Result<(Head, Option<Slot>), Failure>> {
         let Some(slot) = self.slots.get_mut(&stream) else { return Poll::Ready(Err(Failure::gone())) };
         let Some(head) = slot.head.take() else {
@@ -194,7 +195,8 @@ impl State {
             slot.reader = Some(cx.waker().clone());
             return Poll::Pending;
         };
-        let whole = if slot.ended && slot.trailers.is_none() { slot.data.take_only(WITH_ITS_HEAD) } else { None };
+        let over = slot.ended && slot.trailers.is_none() && !self.conn.is_open(stream);
+        let whole = if over { slot.data.take_only(WITH_ITS_HEAD) } else { None };
         let Some(body) = &whole else { return Poll::Ready(Ok((Head { head, whole }, None))) };
         self.conn.consumed(stream, body.len());
         let slot = self.release(stream);

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 use http::{Method, StatusCode};
 use leno_core::Reason;
 use leno_core::decide::retry::FailureKind;
@@ -197,6 +197,33 @@ async fn an_answer_that_is_not_read_does_not_stop_the_request() {
     drop(send);
     let whole = tokio::time::timeout(Duration::from_secs(5), told).await.expect("in time").expect("told");
     assert_eq!(whole, Some(100 * CHUNK));
+}
+
+/// As by Envoy: the endpoint has said what it thinks of it.
+#[tokio::test]
+async fn a_request_that_is_answered_before_its_end_is_given_up() {
+    let (client, mut far) = alone();
+    let frames =
+        futures::stream::iter([Ok(Frame::Data(Bytes::from_static(b"a part")))]).chain(futures::stream::pending());
+    let answering = async {
+        let mut came = vec![0; 64 * 1024];
+        let n = far.read(&mut came).await.expect("asked");
+        assert_eq!(heads(&came[PREFACE.len()..n]), 1);
+        // SETTINGS, and an answer of one frame.
+        far.write_all(b"\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\x05\0\0\0\x01\x88").await.expect("answered");
+    };
+    let mut request = ask(Body::scripted(frames));
+    let (answer, ()) = tokio::join!(client.send(&mut request), answering);
+    assert_eq!(here(answer.expect("an answer").body).collect().await.expect("no body"), "");
+    let reset = b"\0\0\x04\x03\0\0\0\0\x01";
+    let mut seen = Vec::new();
+    while !seen.windows(reset.len()).any(|w| w == reset) {
+        let mut came = [0; 1024];
+        let n =
+            tokio::time::timeout(Duration::from_secs(5), far.read(&mut came)).await.expect("a reset").expect("good");
+        assert!(n > 0, "closed");
+        seen.extend_from_slice(&came[..n]);
+    }
 }
 
 #[tokio::test]
