@@ -103,10 +103,10 @@ impl Fields {
             return self.append(name, value);
         };
         self.list[first].1 = value;
-        let mut at = first;
-        while let Some(next) = self.list[at + 1..].iter().position(|(n, _)| *n == name) {
-            at += next;
-            self.list.remove(at + 1);
+        if self.list[first + 1..].iter().any(|(n, _)| *n == name) {
+            // In one go, as there may be many.
+            let mut kept = false;
+            self.list.retain(|(n, _)| *n != name || !std::mem::replace(&mut kept, true));
         }
     }
 
@@ -122,10 +122,8 @@ impl Fields {
     pub fn remove(&mut self, name: impl Named) -> Option<HeaderValue> {
         let first = self.list.iter().position(|(n, _)| name.is(n))?;
         let (_, value) = self.list.remove(first);
-        let mut at = first;
-        while let Some(next) = self.list[at..].iter().position(|(n, _)| name.is(n)) {
-            at += next;
-            self.list.remove(at);
+        if self.list[first..].iter().any(|(n, _)| name.is(n)) {
+            self.list.retain(|(n, _)| !name.is(n));
         }
         Some(value)
     }

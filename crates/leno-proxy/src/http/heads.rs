@@ -20,7 +20,8 @@ impl HeaderLookup for Lookup<'_> {
         let mut values = self.0.get_all(name).filter_map(|v| v.to_str().ok());
         let first = values.next()?;
         Some(match values.next() {
-            None => Cow::Borrowed(first),
+            // The very first, which may be no text: then none is.
+            None => Cow::Borrowed(self.0.get(name)?.to_str().ok()?),
             Some(second) => {
                 let mut all = format!("{first},{second}");
                 for value in values {

@@ -19,6 +19,8 @@ use tokio::time::{Instant, Sleep};
 
 /// Bytes moved by one read. Larger reads measured no better.
 const SCRATCH: usize = 64 * 1024;
+/// How long a side may go on saying what nobody takes, once it has been told the end of the other.
+const LINGER: Duration = Duration::from_millis(500);
 /// Reads of one direction before other tasks get their turn.
 const TURNS: u32 = 16;
 
@@ -78,8 +80,8 @@ pub struct Ended {
 
 /// Carries bytes both ways until both sides have ended, one breaks, or nothing moves for `idle`. Each side may end on
 /// its own: the other direction goes on (half-close). So it does where one side takes no more, until what that side had sent before is
-/// read: an answer and the end of who gave it. Where one breaks so does the other: an end that nobody meant could be taken for the end
-/// of what was sent, as by HTTP/1.0 or FTP (Envoy's TCP proxy resets too).
+/// read: an answer and the end of who gave it. What the other still says meanwhile is for nobody. Where one breaks so does the other: an
+/// end that nobody meant could be taken for the end of what was sent, as by HTTP/1.0 or FTP (Envoy's TCP proxy resets too).
 pub async fn splice(
     client: &mut (impl Io + ?Sized),
     server: &mut (impl Io + ?Sized),
@@ -91,19 +93,27 @@ pub async fn splice(
     let mut timer = IdleTimer::new(idle);
     let (ended, abort) = poll_fn(|cx| {
         let mut moved = false;
-        let upward = up.poll(cx, client, server, &mut moved, |n| meter.received(n));
-        let downward = down.poll(cx, server, client, &mut moved, |n| meter.sent(n));
-        Poll::Ready(match (upward, downward) {
-            (Poll::Ready(Way::Broken(error)), _) => (Ended::by(up.reader, &error), true),
-            (_, Poll::Ready(Way::Broken(error))) => (Ended::by(down.reader, &error), true),
-            (Poll::Ready(Way::Untaken), Poll::Ready(Way::Untaken)) => (up.untaken(), true),
-            // Who takes no more has ended, and the other has been told: a reset could overtake that.
-            (Poll::Ready(Way::Untaken), Poll::Ready(Way::Done)) => (up.untaken(), false),
-            (Poll::Ready(Way::Done), Poll::Ready(Way::Untaken)) => (down.untaken(), false),
-            (Poll::Ready(Way::Done), Poll::Ready(Way::Done)) => {
-                (Ended { reason: Reason::Closed, detail: String::new() }, false)
+        let upward = up.poll(cx, client, server, down.is_reset(), &mut moved, |n| meter.received(n));
+        let downward = down.poll(cx, server, client, up.is_reset(), &mut moved, |n| meter.sent(n));
+        // One has ended and takes no more, and the other has been told.
+        let left = match (&upward, &downward) {
+            (Poll::Ready(Way::Untaken) | Poll::Pending, Poll::Ready(Way::Done)) => up.untaken(),
+            (Poll::Ready(Way::Done), Poll::Ready(Way::Untaken) | Poll::Pending) => down.untaken(),
+            _ => None,
+        };
+        if left.is_some() {
+            timer.linger();
+        }
+        Poll::Ready(match (upward, downward, left) {
+            (Poll::Ready(Way::Broken(error)), ..) => (Ended::by(up.reader, &error), true),
+            (_, Poll::Ready(Way::Broken(error)), _) => (Ended::by(down.reader, &error), true),
+            (Poll::Ready(Way::Done), Poll::Ready(Way::Done), _) => (Ended::closed(), false),
+            (Poll::Ready(_), Poll::Ready(_), Some(left)) => (left, false),
+            (Poll::Ready(_), Poll::Ready(_), None) => (up.untaken().unwrap_or_else(Ended::closed), true),
+            (_, _, left) => {
+                let idle = ready!(timer.poll(cx, moved));
+                (left.unwrap_or(idle), false)
             }
-            _ => (ready!(timer.poll(cx, moved)), false),
         })
     })
     .await;
@@ -118,13 +128,17 @@ impl Ended {
     fn by(reason: Reason, error: &io::Error) -> Self {
         Self { reason, detail: error.to_string() }
     }
+
+    const fn closed() -> Self {
+        Self { reason: Reason::Closed, detail: String::new() }
+    }
 }
 
 /// What became of a direction that carries nothing more.
 enum Way {
     /// Its reader ended, and its writer has been told.
     Done,
-    /// Its writer takes no more.
+    /// Its writer took no more, and its reader has ended.
     Untaken,
     /// Its reader broke off.
     Broken(io::Error),
@@ -140,6 +154,7 @@ struct Half {
     ended: bool,
     flush: bool,
     shut: bool,
+    /// Why nothing more can be written.
     untaken: Option<io::Error>,
 }
 
@@ -148,33 +163,60 @@ impl Half {
         Self { reader, writer, pending: Bytes::new(), ended: false, flush: false, shut: false, untaken: None }
     }
 
-    fn untaken(&self) -> Ended {
-        self.untaken
-            .as_ref()
-            .map_or_else(|| Ended { reason: self.writer, detail: String::new() }, |error| Ended::by(self.writer, error))
+    /// How it ended, where its writer takes no more.
+    fn untaken(&self) -> Option<Ended> {
+        self.untaken.as_ref().map(|error| Ended::by(self.writer, error))
     }
 
+    /// Whether its writer broke off, as it did not end before. The kernel says so once, to whoever asks first: who reads from it
+    /// afterwards sees an end.
+    fn is_reset(&self) -> bool {
+        self.untaken.as_ref().is_some_and(|e| !matches!(e.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::WriteZero))
+    }
+
+    /// `reset`: its reader is known to have broken off, so that an end is none.
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut (impl Io + ?Sized),
         to: &mut (impl Io + ?Sized),
+        reset: bool,
         moved: &mut bool,
         count: impl Fn(u64),
     ) -> Poll<Way> {
-        if self.untaken.is_some() {
-            return Poll::Ready(Way::Untaken);
-        }
-        match self.carry(cx, from, to, moved, count) {
-            Poll::Ready(Ok(())) => Poll::Ready(Way::Done),
-            Poll::Ready(Err(Stop::Read(error))) => Poll::Ready(Way::Broken(error)),
-            Poll::Ready(Err(Stop::Write(error))) => {
-                self.pending = Bytes::new();
-                self.untaken = Some(error);
-                Poll::Ready(Way::Untaken)
+        if self.untaken.is_none() {
+            match self.carry(cx, from, to, reset, moved, count) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Way::Done),
+                Poll::Ready(Err(Stop::Read(error))) => return Poll::Ready(Way::Broken(error)),
+                Poll::Ready(Err(Stop::Write(error))) => {
+                    self.pending = Bytes::new();
+                    self.untaken = Some(error);
+                }
+                Poll::Pending => return Poll::Pending,
             }
-            Poll::Pending => Poll::Pending,
         }
+        match ready!(self.discard(cx, from)) {
+            Ok(()) => Poll::Ready(Way::Untaken),
+            Err(error) => Poll::Ready(Way::Broken(error)),
+        }
+    }
+
+    /// Reads what nobody takes: its sender may read nothing before it has said all, and a socket that is closed with bytes unread
+    /// resets, and takes from its peer what has not arrived.
+    fn discard(&mut self, cx: &mut Context<'_>, from: &mut (impl Io + ?Sized)) -> Poll<io::Result<()>> {
+        for _ in 0..TURNS {
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            let read = BUFFER.with_borrow_mut(|scratch| {
+                scratch.resize(SCRATCH, 0);
+                let mut buffer = ReadBuf::new(scratch);
+                Pin::new(&mut *from).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().is_empty())
+            });
+            self.ended = ready!(read)?;
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn carry(
@@ -182,6 +224,7 @@ impl Half {
         cx: &mut Context<'_>,
         from: &mut (impl Io + ?Sized),
         to: &mut (impl Io + ?Sized),
+        reset: bool,
         moved: &mut bool,
         count: impl Fn(u64),
     ) -> Poll<Result<(), Stop>> {
@@ -203,6 +246,9 @@ impl Half {
             let read = read?;
             *moved = true;
             self.ended = read == 0;
+            if self.ended && reset {
+                return Poll::Ready(Err(Stop::Read(io::ErrorKind::ConnectionReset.into())));
+            }
             count(read as u64);
         }
         cx.waker().wake_by_ref();
@@ -282,6 +328,15 @@ impl IdleTimer {
     fn new(limit: Duration) -> Self {
         let now = Instant::now();
         Self { limit, last: now, sleep: Box::pin(tokio::time::sleep_until(now + limit)) }
+    }
+
+    /// From now on hardly any more time is given.
+    fn linger(&mut self) {
+        if self.limit > LINGER {
+            self.limit = LINGER;
+            self.last = Instant::now();
+            self.sleep.as_mut().reset(self.last + LINGER);
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, moved: bool) -> Poll<Ended> {

@@ -178,6 +178,73 @@ async fn an_answer_is_read_though_the_server_broke_off() {
     }
 }
 
+/// The kernel tells of a reset once: the sidecar hears of it when it writes, and must not take what it reads then for an end.
+#[tokio::test]
+async fn a_reset_that_a_write_hears_of_is_no_end() {
+    for mutual in [false, true] {
+        let client: Arc<std::sync::Mutex<Option<std::net::TcpStream>>> = Arc::default();
+        let its = Arc::clone(&client);
+        let pod = raw(move |mut stream| {
+            let its = Arc::clone(&its);
+            async move {
+                let _ = stream.read_exact(&mut [0; 3]).await;
+                // All at once, so that the sidecar finds both.
+                let _ = stream.try_write(b"half of");
+                let client = its.lock().expect("not poisoned").take();
+                std::io::Write::write_all(&mut client.expect("a client"), b"two").expect("written");
+                reset(stream);
+            }
+        })
+        .await;
+        let scene = Scene::new(Protocol::Tcp);
+        let scene =
+            if mutual { scene.meshed_pod(pod, "v1", Sidecar::strict()).await } else { scene.plain_pod(pod, "v1") };
+        let running = scene.start().await;
+        let stream = std::net::TcpStream::connect(running.addr()).expect("connects");
+        stream.set_nonblocking(true).expect("a setting");
+        *client.lock().expect("not poisoned") = Some(stream.try_clone().expect("a clone"));
+        let mut stream = TcpStream::from_std(stream).expect("a stream");
+        stream.write_all(b"one").await.expect("written");
+        let mut said = Vec::new();
+        let end = stream.read_to_end(&mut said).await.map_err(|e| e.kind());
+        assert_eq!(
+            (said.as_slice(), end),
+            (b"half of".as_slice(), Err(std::io::ErrorKind::ConnectionReset)),
+            "mutual: {mutual}"
+        );
+    }
+}
+
+/// The server answers and ends while the client, which reads nothing before, still has much to say.
+#[tokio::test]
+async fn a_client_that_speaks_on_after_the_answer_gets_it_whole() {
+    const ANSWER: usize = 200_000;
+    for mutual in [false, true] {
+        let pod = raw(|mut stream| async move {
+            let _ = stream.read_exact(&mut [0; 3]).await;
+            let _ = stream.write_all(&[7; ANSWER]).await;
+        })
+        .await;
+        let scene = Scene::new(Protocol::Tcp);
+        let scene =
+            if mutual { scene.meshed_pod(pod, "v1", Sidecar::strict()).await } else { scene.plain_pod(pod, "v1") };
+        let client = scene.start().await;
+        let talking = async {
+            let mut stream = TcpStream::connect(client.addr()).await.expect("connects");
+            stream.write_all(b"one").await.expect("written");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            for _ in 0..20 {
+                stream.write_all(&[0; 100_000]).await.expect("taken, by whomever");
+            }
+            let mut said = Vec::new();
+            stream.read_to_end(&mut said).await.expect("an end");
+            said.len()
+        };
+        let said = tokio::time::timeout(Duration::from_secs(10), talking).await.expect("in time");
+        assert_eq!(said, ANSWER, "mutual: {mutual}");
+    }
+}
+
 #[tokio::test]
 async fn http_on_an_undeclared_port_is_seen_as_http() {
     let client =

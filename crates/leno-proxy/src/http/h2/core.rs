@@ -163,17 +163,20 @@ impl Core {
 
     /// Nobody reads a stream any more. An answer that has not ended is of no use then, and neither is its stream.
     pub(super) fn let_go_unread(&self, stream: u32, answer: bool) {
+        let mut wakers = Wakers::new();
         let slot = self.change(|state| {
             let slot = state.slots.get_mut(&stream)?;
             slot.unwanted = true;
             state.conn.discarded(slot.data.clear());
-            if answer {
-                // Nothing happens where it has ended.
+            if answer && state.conn.is_open(stream) {
                 state.conn.reset(stream, Code::CANCEL);
+                // Whoever still sends the request is told.
+                slot.fail(&Failure::gone(), &mut wakers);
             }
             state.release(stream)
         });
         drop(slot);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// One user of a stream less.

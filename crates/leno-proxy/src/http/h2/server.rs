@@ -94,7 +94,6 @@ struct Exchange<R> {
     bodiless: bool,
     /// Where the client asks for a tunnel.
     upgrade: Option<Box<Leaving>>,
-    begun: bool,
 }
 
 /// A client's end of a tunnel to be: who waits for it, and what the client says.
@@ -111,21 +110,17 @@ impl<R: Future<Output = Response>> Exchange<R> {
         let request = Request { head, body: body.map_or_else(Body::empty, Body::http2), upgrade };
         let outgoing = Outgoing::new(Arc::clone(core), stream, Body::empty());
         let upgrade = give.zip(tunnel).map(Box::new);
-        Self { outgoing: Some(outgoing), asked: Some(Box::pin(handle(request))), bodiless, upgrade, begun: false }
+        Self { outgoing: Some(outgoing), asked: Some(Box::pin(handle(request))), bodiless, upgrade }
     }
 
     /// The answer, unless the client gives up before: then `None`.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<Response>> {
         let (Some(outgoing), Some(asked)) = (&self.outgoing, &mut self.asked) else { return Poll::Ready(None) };
-        // A stream that was reset at once costs no more.
-        if !std::mem::replace(&mut self.begun, true) && outgoing.is_over(cx) {
+        // First: what its handler makes of a request that broke off would be recorded as a failure.
+        if outgoing.is_over(cx) {
             return Poll::Ready(None);
         }
-        match asked.as_mut().poll(cx) {
-            Poll::Ready(response) => Poll::Ready(Some(response)),
-            Poll::Pending if outgoing.is_over(cx) => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        }
+        asked.as_mut().poll(cx).map(Some)
     }
 
     /// Sends the answer's head, and as much of its body as there is.
