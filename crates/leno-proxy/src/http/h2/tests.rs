@@ -1,5 +1,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -203,8 +204,12 @@ async fn an_answer_that_is_not_read_does_not_stop_the_request() {
 #[tokio::test]
 async fn a_request_that_is_answered_before_its_end_is_given_up() {
     let (client, mut far) = alone();
-    let frames =
-        futures::stream::iter([Ok(Frame::Data(Bytes::from_static(b"a part")))]).chain(futures::stream::pending());
+    let (held, mut gone) = tokio::sync::mpsc::channel::<()>(1);
+    let more = futures::stream::poll_fn(move |_| {
+        let _held = &held;
+        Poll::Pending
+    });
+    let frames = futures::stream::iter([Ok(Frame::Data(Bytes::from_static(b"a part")))]).chain(more);
     let answering = async {
         let mut came = vec![0; 64 * 1024];
         let n = far.read(&mut came).await.expect("asked");
@@ -224,6 +229,35 @@ async fn a_request_that_is_answered_before_its_end_is_given_up() {
         assert!(n > 0, "closed");
         seen.extend_from_slice(&came[..n]);
     }
+    let told = tokio::time::timeout(Duration::from_secs(5), gone.recv()).await;
+    assert!(told.expect("the client's body is let go").is_none());
+}
+
+/// Its handler would take the body's end for a failure, and say so in its record.
+#[tokio::test]
+async fn of_a_request_that_was_cancelled_nobody_makes_an_answer() {
+    let (mut near, far) = duplex(64 * 1024);
+    let (begun, answered) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let handle = {
+        let (begun, answered) = (Arc::clone(&begun), Arc::clone(&answered));
+        move |mut request: Request| {
+            let (begun, answered) = (Arc::clone(&begun), Arc::clone(&answered));
+            async move {
+                begun.fetch_add(1, Ordering::Relaxed);
+                let _ = request.body.frame().await;
+                answered.fetch_add(1, Ordering::Relaxed);
+                Response::new(Body::empty())
+            }
+        }
+    };
+    tokio::spawn(serve(Box::new(far), Drain::never(), std::future::pending(), handle));
+    let asked = b"\0\0\x06\x01\x04\0\0\0\x01\x83\x86\x84\x01\x01a";
+    near.write_all(&[PREFACE, b"\0\0\0\x04\0\0\0\0\0", asked].concat()).await.expect("asked");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    near.write_all(b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08").await.expect("cancelled");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!((begun.load(Ordering::Relaxed), answered.load(Ordering::Relaxed)), (1, 0));
+    assert_eq!(Arc::strong_count(&answered), 2, "its handler was dropped");
 }
 
 #[tokio::test]
