@@ -128,11 +128,6 @@ impl Fields {
         Some(value)
     }
 
-    /// Keeps those for which `keep` says so.
-    pub fn retain(&mut self, mut keep: impl FnMut(&HeaderName, &HeaderValue) -> bool) {
-        self.list.retain(|(name, value)| keep(name, value));
-    }
-
     /// Removes all.
     pub fn clear(&mut self) {
         self.list.clear();
