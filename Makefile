@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 60
+FUZZ ?=
 # More for `make bench`, such as --rounds 1 --only "32 connections".
 BENCH ?=
 
@@ -88,10 +89,8 @@ test: check unit e2e e2e-cluster ## Everything
 	@echo "all tests passed"
 
 .PHONY: fuzz
-fuzz: ## Every fuzz target for FUZZ_SECONDS (60)
-	@scripts/need.sh fuzz
-	@for t in $$(cargo +nightly fuzz list); do echo "fuzz $$t"; \
-	  cargo +nightly fuzz run $$t -- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 || exit 1; done
+fuzz: ## Every fuzz target for FUZZ_SECONDS (60); FUZZ='http1 http2' for some of them
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz.sh $(FUZZ)
 
 .PHONY: bench
 bench: build ## What a request costs, beside nginx, HAProxy and Envoy in one run (as root, 20 minutes after the build)

@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 
-use aws_lc_rs::aead::{self, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::aead::{self, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use rustls::{ConnectionTrafficSecrets, Error, ProtocolVersion};
 
 /// What a record carries.
@@ -36,7 +36,8 @@ impl Version {
 
 /// A key, with the number of the next record that it protects.
 pub(crate) struct Key {
-    aead: LessSafeKey,
+    /// Half a kilobyte of round keys.
+    aead: Box<LessSafeKey>,
     iv: [u8; NONCE_LEN],
     sequence: u64,
     version: Version,
@@ -57,7 +58,7 @@ impl Key {
         };
         let aead = UnboundKey::new(algorithm, key.as_ref()).map_err(|_| Error::EncryptError)?;
         let iv = iv.as_ref().try_into().map_err(|_| Error::EncryptError)?;
-        Ok(Self { aead: LessSafeKey::new(aead), iv, sequence, version, used: 0 })
+        Ok(Self { aead: Box::new(LessSafeKey::new(aead)), iv, sequence, version, used: 0 })
     }
 
     /// Records that this key has protected.

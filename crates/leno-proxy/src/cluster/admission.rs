@@ -107,7 +107,7 @@ pub struct Admission {
 }
 
 /// The limits of [`Limits`] on counts. Each is read by itself: a change of several need not be seen at once.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Most {
     connections: AtomicU32,
     requests: AtomicU32,
@@ -145,13 +145,9 @@ impl Admission {
     /// Starts with nothing in flight.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        let most = Most {
-            connections: AtomicU32::new(limits.connections),
-            requests: AtomicU32::new(limits.requests),
-            retries: AtomicU32::new(limits.retries),
-            pending: AtomicU32::new(limits.pending),
-        };
-        Self { most, counts: Arc::default() }
+        let admission = Self { most: Most::default(), counts: Arc::default() };
+        admission.configure(limits);
+        admission
     }
 
     /// Takes over changed limits.

@@ -208,12 +208,7 @@ impl Half {
             if self.ended {
                 return Poll::Ready(Ok(()));
             }
-            let read = BUFFER.with_borrow_mut(|scratch| {
-                scratch.resize(SCRATCH, 0);
-                let mut buffer = ReadBuf::new(scratch);
-                Pin::new(&mut *from).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().is_empty())
-            });
-            self.ended = ready!(read)?;
+            self.ended = ready!(read(cx, from, |filled, _| filled.is_empty()))?;
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -239,7 +234,7 @@ impl Half {
                 self.shut = true;
                 return Poll::Ready(Ok(()));
             }
-            let Poll::Ready(read) = self.read(cx, from, to) else {
+            let Poll::Ready(read) = self.pass(cx, from, to) else {
                 self.flush(cx, to)?;
                 return Poll::Pending;
             };
@@ -268,17 +263,13 @@ impl Half {
     }
 
     /// Reads once and writes as much of it as is taken at once.
-    fn read(
+    fn pass(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut (impl Io + ?Sized),
         to: &mut (impl Io + ?Sized),
     ) -> Poll<Result<usize, Stop>> {
-        BUFFER.with_borrow_mut(|scratch| {
-            scratch.resize(SCRATCH, 0);
-            let mut buffer = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut *from).poll_read(cx, &mut buffer)).map_err(Stop::Read)?;
-            let filled = buffer.filled();
+        let passed = read(cx, from, |filled, cx| {
             let mut rest = filled;
             while !rest.is_empty() {
                 let Poll::Ready(written) = write(cx, to, rest) else {
@@ -288,8 +279,9 @@ impl Half {
                 self.flush = true;
                 rest = &rest[written?..];
             }
-            Poll::Ready(Ok(filled.len()))
-        })
+            Ok(filled.len())
+        });
+        Poll::Ready(ready!(passed).map_err(Stop::Read)?)
     }
 
     fn flush(&mut self, cx: &mut Context<'_>, to: &mut (impl Io + ?Sized)) -> Result<(), Stop> {
@@ -301,6 +293,20 @@ impl Half {
         }
         Ok(())
     }
+}
+
+/// Reads once into the thread's scratch buffer; `take` looks at what came, which is nothing at the end.
+fn read<T>(
+    cx: &mut Context<'_>,
+    from: &mut (impl Io + ?Sized),
+    take: impl FnOnce(&[u8], &mut Context<'_>) -> T,
+) -> Poll<io::Result<T>> {
+    BUFFER.with_borrow_mut(|scratch| {
+        scratch.resize(SCRATCH, 0);
+        let mut buffer = ReadBuf::new(scratch);
+        ready!(Pin::new(from).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(take(buffer.filled(), cx)))
+    })
 }
 
 fn write(cx: &mut Context<'_>, to: &mut (impl Io + ?Sized), bytes: &[u8]) -> Poll<Result<usize, Stop>> {
