@@ -2,8 +2,8 @@
 
 pub mod backoff;
 pub mod drain;
+pub mod kernel;
 pub mod log;
-pub mod memory;
 pub mod process;
 pub mod settings;
 pub mod signal;

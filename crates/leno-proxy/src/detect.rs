@@ -1,6 +1,7 @@
 //! What a connection speaks, from its first bytes, without ever making a server-first protocol wait for its client.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -199,6 +200,10 @@ impl<S> Prefixed<S> {
 impl<S: Io> Io for Prefixed<S> {
     fn abort(&self) {
         self.inner.abort();
+    }
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.inner.socket()
     }
 }
 

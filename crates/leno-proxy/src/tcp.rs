@@ -1,5 +1,6 @@
 //! Opaque connections: to an endpoint by weight, SNI or address, and then bytes both ways.
 
+pub mod gather;
 pub mod splice;
 
 use std::net::SocketAddr;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leno_kit::memory::{release_code, release_freed};
+use leno_kit::kernel::{release_code, release_freed};
 use leno_kit::process::{cpu_seconds, resident_bytes};
 use tracing::debug;
 

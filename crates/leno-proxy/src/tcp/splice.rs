@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -16,6 +17,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
+
+use super::gather;
 
 /// Bytes moved by one read. Larger reads measured no better.
 const SCRATCH: usize = 64 * 1024;
@@ -32,6 +35,11 @@ thread_local! {
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {
     /// Lets the peer see a connection that broke, not one that ended, when this is dropped. Nothing to do where a drop says so itself.
     fn abort(&self) {}
+
+    /// Its socket, where what is written goes there as it is.
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }
 
 impl Io for TcpStream {
@@ -39,6 +47,10 @@ impl Io for TcpStream {
     fn abort(&self) {
         // The socket may have been shut by the kernel already: then the peer knows.
         let _ = SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.as_fd())
     }
 }
 
@@ -52,6 +64,10 @@ impl<S: Io> Io for leno_tls::Stream<S> {
 impl<S: Io + ?Sized> Io for Box<S> {
     fn abort(&self) {
         (**self).abort();
+    }
+
+    fn socket(&self) -> Option<BorrowedFd<'_>> {
+        (**self).socket()
     }
 }
 
@@ -270,6 +286,9 @@ impl Half {
         to: &mut (impl Io + ?Sized),
     ) -> Poll<Result<usize, Stop>> {
         let passed = read(cx, from, |filled, cx| {
+            if filled.len() == SCRATCH {
+                gather::send_all();
+            }
             let mut rest = filled;
             while !rest.is_empty() {
                 let Poll::Ready(written) = write(cx, to, rest) else {

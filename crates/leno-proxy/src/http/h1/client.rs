@@ -67,8 +67,9 @@ impl Http1 {
         let conn = &mut *self.0;
         conn.stays = false;
         let framing = framing(head, &request.body);
+        let alone = framing.is_none_or(|f| f == Framing::Length(0));
         write::request(conn.wire.output(), &head.method, &head.uri, &head.headers, framing);
-        if framing.is_none_or(|f| f == Framing::Length(0)) {
+        if alone {
             // Nothing was taken from a body, so a request that could not be written is as it was.
             let sent = std::future::poll_fn(|cx| conn.wire.poll_send(cx)).await;
             sent.map_err(|error| broken(&error, false))?;
@@ -80,7 +81,14 @@ impl Http1 {
         let mut scan = Scan::default();
         let mut interim = 0;
         let head = std::future::poll_fn(|cx| conn.poll_head(cx, &mut scan, answered, &mut interim)).await;
-        let h1::Response { head, framing, keep_alive } = head?;
+        let h1::Response { head, framing, keep_alive } = head.map_err(|error| {
+            if !alone || !conn.wire.is_lost() {
+                return error;
+            }
+            // As above, but that it showed later.
+            request.left = false;
+            SendError { kind: Some(FailureKind::ResetBeforeRequest), bytes_left: false, ..error }
+        })?;
         if head.status == StatusCode::SWITCHING_PROTOCOLS && !upgrades {
             return Err(malformed("it switches protocols, and was not asked to"));
         }

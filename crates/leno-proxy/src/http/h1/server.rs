@@ -272,8 +272,12 @@ impl Server {
 
     /// Hands the connection over to what comes after HTTP.
     async fn switch(&self, to: oneshot::Sender<Box<dyn Io>>) {
-        let sent = std::future::poll_fn(|cx| lock(&self.conn).wire.poll_send(cx)).await;
-        if sent.is_ok() {
+        let sent = std::future::poll_fn(|cx| {
+            let wire = &mut lock(&self.conn).wire;
+            ready!(wire.poll_send(cx))?;
+            wire.poll_sent(cx)
+        });
+        if sent.await.is_ok() {
             let conn = std::mem::replace(&mut *lock(&self.conn), Conn::new(Box::new(tokio::io::empty())));
             let _ = to.send(conn.wire.into_io());
         }
@@ -319,6 +323,7 @@ impl Server {
     /// Ends this side, and for a short time reads what the client still sends: a socket that is closed with bytes unread
     /// resets, and the client would lose the answer.
     async fn close(&self) {
+        let _ = std::future::poll_fn(|cx| lock(&self.conn).wire.poll_sent(cx)).await;
         let closing = std::future::poll_fn(|cx| {
             let mut conn = lock(&self.conn);
             let _ = ready!(conn.wire.poll_shutdown(cx));
@@ -389,6 +394,10 @@ impl Conn {
     /// Whether the client has ended its side while its answer is being made. Watched only once its body is here: before,
     /// whoever wants the body notices.
     fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        // Of the answer before.
+        if matches!(self.wire.poll_left_over(cx), Poll::Ready(Err(_))) {
+            return true;
+        }
         if !self.body.is_done() {
             if !self.owner.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
                 self.owner = Some(cx.waker().clone());

@@ -9,16 +9,17 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use leno_http::Output;
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
 use crate::detect::Prefixed;
 use crate::http::output;
+use crate::tcp::gather::{self, Gather};
 use crate::tcp::splice::Io;
 
 /// One end of a connection.
 pub(super) struct Wire {
-    io: Box<dyn Io>,
+    io: Gather,
     /// Read and not yet understood.
     pub(super) input: BytesMut,
     output: Output,
@@ -31,6 +32,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(io: Box<dyn Io>) -> Self {
+        let io = Gather::new(io);
         Self { io, input: BytesMut::new(), output: Output::default(), flushed: true, ended: false, bulk: false }
     }
 
@@ -47,7 +49,7 @@ impl Wire {
                 scratch.resize(READ, 0);
             }
             let mut buffer = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut *self.io).poll_read(cx, &mut buffer))?;
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
             let read = buffer.filled();
             if read.is_empty() {
                 self.ended = true;
@@ -65,8 +67,9 @@ impl Wire {
     /// Reads into a buffer of its own, which then need not be copied. After a read that does not fill it the next is small again: who
     /// holds a few bytes for long must not hold a large buffer with them.
     fn poll_fill_bulk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        gather::send_all();
         let mut buffer = BytesMut::with_capacity(READ_BULK);
-        let read = poll_read_buf(Pin::new(&mut *self.io), cx, &mut buffer);
+        let read = poll_read_buf(Pin::new(&mut self.io), cx, &mut buffer);
         self.bulk = matches!(read, Poll::Ready(Ok(READ_BULK)));
         let read = ready!(read)?;
         self.ended = read == 0;
@@ -106,12 +109,12 @@ impl Wire {
         self.output.len() >= FULL
     }
 
-    /// Sends all that waits, as one write where the socket takes it.
+    /// Sends all that waits, as one write where the socket takes it. What is small leaves at the end of the thread's turn ([`Gather`]).
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(output::poll_write(&mut *self.io, &mut self.output, cx))?;
+        ready!(output::poll_write(&mut self.io, &mut self.output, cx))?;
         self.give_back();
         if !self.flushed {
-            ready!(Pin::new(&mut *self.io).poll_flush(cx))?;
+            ready!(Pin::new(&mut self.io).poll_flush(cx))?;
             self.flushed = true;
         }
         Poll::Ready(Ok(()))
@@ -133,17 +136,33 @@ impl Wire {
     /// has read them and is closed then refuses nothing.
     pub(super) fn is_refused(&mut self, cx: &mut Context<'_>) -> bool {
         // Nothing is sent by this; the system only tells the connection's state.
-        self.ended && matches!(Pin::new(&mut *self.io).poll_write(cx, &[]), Poll::Ready(Err(_)))
+        self.ended && matches!(Pin::new(&mut self.io).poll_write(cx, &[]), Poll::Ready(Err(_)))
+    }
+
+    /// Goes on with what was sent and did not fit into the socket. Reading does so too.
+    pub(super) fn poll_left_over(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_left_over(cx)
+    }
+
+    /// Waits until the socket has all that was sent.
+    pub(super) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_sent(cx)
+    }
+
+    /// Whether nothing at all has left of what was last sent, and will not.
+    pub(super) fn is_lost(&self) -> bool {
+        self.io.is_lost()
     }
 
     /// Ends this side.
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.io).poll_shutdown(cx)
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 
     /// The stream beneath, with what was read too early in front.
     pub(super) fn into_io(self) -> Box<dyn Io> {
-        if self.input.is_empty() { self.io } else { Box::new(Prefixed::new(self.input.freeze(), self.io)) }
+        let io = self.io.into_inner();
+        if self.input.is_empty() { io } else { Box::new(Prefixed::new(self.input.freeze(), io)) }
     }
 }
 

@@ -14,6 +14,7 @@ use tokio_util::io::poll_read_buf;
 use super::Failure;
 use super::core::{Asked, Core, Wakers};
 use crate::http::output;
+use crate::tcp::gather;
 use crate::tcp::splice::Io;
 
 /// The socket's side of a connection.
@@ -153,6 +154,9 @@ impl Driver {
         }
         if self.input.capacity() - self.input.len() < self.room / 2 {
             self.input.reserve(self.room);
+        }
+        if self.room == READ_BULK {
+            gather::send_all();
         }
         let room = self.input.capacity() - self.input.len();
         let read = ready!(poll_read_buf(Pin::new(&mut *self.io), cx, &mut self.input))?;
