@@ -38,6 +38,7 @@ async fn turn() {
 
 fn reset(there: TcpStream) {
     SockRef::from(&there).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(there);
 }
 
 #[tokio::test]
