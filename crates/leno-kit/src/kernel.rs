@@ -52,7 +52,8 @@ pub fn release_freed() {
 }
 
 /// Linux's asynchronous I/O (io_submit(2)), used for writes to sockets, which it makes at once and in order. Unlike io_uring it is
-/// allowed by the seccomp profiles that container runtimes have by default.
+/// allowed by the seccomp profiles that container runtimes have by default. A write to a socket that has ended raises SIGPIPE, which Rust's
+/// start-up has ignored.
 #[derive(Debug)]
 pub struct Batch(libc::c_ulong);
 
@@ -82,7 +83,7 @@ impl Batch {
         if answer < 0 {
             return Err(io::Error::last_os_error());
         }
-        let batch = Self(context);
+        let mut batch = Self(context);
         // A filter could forbid this one alone, and then there would be no way to wait.
         batch.ended(&mut [Done::default(); Self::MOST], 0)?;
         Ok(batch)
@@ -92,7 +93,7 @@ impl Batch {
     ///
     /// # Errors
     /// When the call itself is refused: then nothing was written.
-    pub fn write(&self, writes: &mut [Write<'_>]) -> io::Result<()> {
+    pub fn write(&mut self, writes: &mut [Write<'_>]) -> io::Result<()> {
         let most = writes.len().min(Self::MOST);
         let writes = &mut writes[..most];
         let mut requests = [Request::default(); Self::MOST];
@@ -120,7 +121,7 @@ impl Batch {
     }
 
     /// Waits for the end of so many, which have ended already where they were for sockets that do not block.
-    fn wait(&self, mut taken: usize, mut each: impl FnMut(&Done)) {
+    fn wait(&mut self, mut taken: usize, mut each: impl FnMut(&Done)) {
         let mut done = [Done::default(); Self::MOST];
         while taken > 0 {
             // A signal may interrupt it. There is no other reason to fail, as it was tried at the start.
@@ -131,7 +132,7 @@ impl Batch {
     }
 
     /// Waits until at least so many have ended, at most as many as there is room for.
-    fn ended(&self, done: &mut [Done; Self::MOST], least: usize) -> io::Result<usize> {
+    fn ended(&mut self, done: &mut [Done; Self::MOST], least: usize) -> io::Result<usize> {
         let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         let patience = if least == 0 { &raw const at_once } else { std::ptr::null() };
         // SAFETY: the kernel writes at most `MOST` results to `done`, which has room for them, and reads a time that lives until it returns.
@@ -220,7 +221,7 @@ mod tests {
                 written: Err(ErrorKind::WouldBlock.into()),
             })
             .collect();
-        let batch = Batch::new().expect("asynchronous I/O");
+        let mut batch = Batch::new().expect("asynchronous I/O");
         for _ in 0..2 {
             batch.write(&mut writes).expect("it is allowed");
         }

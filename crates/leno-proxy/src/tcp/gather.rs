@@ -21,116 +21,177 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::splice::Io;
 use crate::cluster::lock;
 
-/// A stream that keeps small writes until the end of the turn. What it took counts as written, as with what a socket keeps: where it
-/// could not be sent, the next use says so.
+/// A stream that keeps small writes until the end of the turn. What it took counts as written, as with what a socket keeps: the thread
+/// sends it when there is room, and the next write says where that failed.
 pub struct Gather(Way);
 
 enum Way {
     Straight(Box<dyn Io>),
-    Kept(Arc<Mutex<Kept>>),
+    Kept(Held),
 }
 
+/// The user's hold on a stream. The outbox has another one while anything is unsent.
+struct Held(Arc<Mutex<Kept>>);
+
+/// Unsent bytes are listed or stuck.
 struct Kept {
     io: Box<dyn Io>,
     unsent: Vec<u8>,
-    /// It waits in the thread's outbox. Otherwise what is unsent did not fit into the socket.
+    /// It waits for the end of the turn; it may have been sent meanwhile.
     listed: bool,
+    /// It did not fit into the socket: the thread's [`Sender`] goes on with it, and nobody else.
+    stuck: bool,
+    /// The socket did not take all of the last direct write, so nothing is kept that it would not take either.
+    full: bool,
     /// Bytes of what is unsent have left.
     begun: bool,
-    failed: Option<io::Error>,
-    /// That failed before a byte of it had left.
+    /// What failed had not begun to leave.
     lost: bool,
-    /// Who is told when it does not fit, or fails.
+    failed: Option<io::Error>,
+    /// Who wrote last, or waits.
     owner: Option<Waker>,
+    /// It does wait.
+    waits: bool,
 }
 
 impl Gather {
-    /// Around a stream that nothing is kept of.
+    /// Around a stream that nothing is kept of. It is to be used on this thread, and by one runtime.
     pub fn new(io: Box<dyn Io>) -> Self {
         let alone = Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::CurrentThread);
-        if !alone || io.socket().is_none() {
-            return Self(Way::Straight(io));
-        }
-        let kept = Kept { io, unsent: Vec::new(), listed: false, begun: false, failed: None, lost: false, owner: None };
-        Self(Way::Kept(Arc::new(Mutex::new(kept))))
+        if alone && io.socket().is_some() { Self::around(Kept::new(io)) } else { Self(Way::Straight(io)) }
+    }
+
+    fn around(kept: Kept) -> Self {
+        Self(Way::Kept(Held(Arc::new(Mutex::new(kept)))))
     }
 
     /// Whether nothing at all has left of what was last written, and will not.
     pub fn is_lost(&self) -> bool {
-        match &self.0 {
-            Way::Straight(_) => false,
-            Way::Kept(kept) => lock(kept).lost,
-        }
+        self.kept().is_some_and(|kept| kept.lost)
+    }
+
+    /// Whether the socket had no room for all that was written.
+    pub fn is_stuck(&self) -> bool {
+        self.kept().is_some_and(|kept| kept.stuck)
+    }
+
+    /// Waits until it has.
+    pub fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.kept().map_or(Poll::Ready(()), |mut kept| kept.poll_room(cx))
     }
 
     /// Sends what is kept now. Pending where the socket has no room for all of it.
     pub fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.0 {
-            Way::Straight(_) => Poll::Ready(Ok(())),
-            Way::Kept(kept) => lock(kept).poll_send(cx),
-        }
+        self.kept().map_or(Poll::Ready(Ok(())), |mut kept| kept.poll_send(cx))
     }
 
-    /// The stream beneath, unless something is kept.
+    /// The stream beneath; itself where anything is unsent.
     pub fn into_inner(self) -> Box<dyn Io> {
-        match self.0 {
-            Way::Straight(io) => io,
-            Way::Kept(kept) => {
-                match Arc::try_unwrap(kept).map(|kept| kept.into_inner().unwrap_or_else(PoisonError::into_inner)) {
-                    Ok(kept) if kept.unsent.is_empty() => kept.io,
-                    Ok(kept) => Box::new(Self(Way::Kept(Arc::new(Mutex::new(kept))))),
-                    Err(listed) => Box::new(Self(Way::Kept(listed))),
-                }
-            }
+        let held = match self.0 {
+            Way::Straight(io) => return io,
+            Way::Kept(held) => held,
+        };
+        if lock(&held.0).unsent.is_empty() {
+            OUTBOX.with_borrow_mut(|outbox| outbox.listed.retain(|listed| !Arc::ptr_eq(listed, &held.0)));
+        }
+        let kept = Arc::clone(&held.0);
+        drop(held);
+        match Arc::try_unwrap(kept).map(|kept| kept.into_inner().unwrap_or_else(PoisonError::into_inner)) {
+            Ok(kept) => kept.io,
+            Err(unsent) => Box::new(Self(Way::Kept(Held(unsent)))),
         }
     }
 
-    /// Goes on with what the socket had no room for. Pending while there is any.
-    pub fn poll_left_over(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn kept(&self) -> Option<MutexGuard<'_, Kept>> {
         match &self.0 {
-            Way::Straight(_) => Poll::Ready(Ok(())),
-            Way::Kept(kept) => {
-                let mut kept = lock(kept);
-                if kept.listed { Poll::Ready(Ok(())) } else { kept.poll_send(cx) }
-            }
+            Way::Straight(_) => None,
+            Way::Kept(held) => Some(lock(&held.0)),
+        }
+    }
+}
+
+impl Drop for Held {
+    /// What is stuck is given up by its sender.
+    fn drop(&mut self) {
+        if lock(&self.0).stuck {
+            let _ = OUTBOX.try_with(|outbox| outbox.borrow().wake());
         }
     }
 }
 
 impl Kept {
+    const fn new(io: Box<dyn Io>) -> Self {
+        Self {
+            io,
+            unsent: Vec::new(),
+            listed: false,
+            stuck: false,
+            full: false,
+            begun: false,
+            lost: false,
+            failed: None,
+            owner: None,
+            waits: false,
+        }
+    }
+
+    /// Takes bytes. Says how many, and whether it is to be listed for them.
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<(usize, bool)>> {
         let total: usize = slices.iter().map(|s| s.len()).sum();
-        let waits = self.listed || self.unsent.is_empty() && self.failed.is_none();
-        if total == 0 || !waits || self.unsent.len() + total > SMALL {
+        if total == 0 || self.full || self.stuck || self.failed.is_some() || self.unsent.len() + total > SMALL {
             ready!(self.poll_send(cx))?;
-            return poll_write(&mut *self.io, cx, slices).map_ok(|n| (n, false));
+            let written = ready!(poll_write(&mut *self.io, cx, slices))?;
+            self.full = written < total;
+            return Poll::Ready(Ok((written, false)));
+        }
+        if self.unsent.is_empty() {
+            (self.begun, self.lost) = (false, false);
         }
         if self.unsent.capacity() == 0 {
             self.unsent = OUTBOX.with_borrow_mut(|outbox| outbox.spare.pop()).unwrap_or_default();
         }
         slices.iter().for_each(|slice| self.unsent.extend_from_slice(slice));
-        (self.begun, self.lost) = (false, false);
-        if !self.owner.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
-            self.owner = Some(cx.waker().clone());
-        }
+        self.belongs_to(cx);
         Poll::Ready(Ok((total, !std::mem::replace(&mut self.listed, true))))
     }
 
-    /// Sends what is kept by itself.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(error) = self.failed.take() {
-            return Poll::Ready(Err(error));
+    fn belongs_to(&mut self, cx: &Context<'_>) {
+        if !self.owner.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+            self.owner = Some(cx.waker().clone());
         }
+    }
+
+    fn poll_room(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if !self.stuck {
+            return Poll::Ready(());
+        }
+        self.belongs_to(cx);
+        self.waits = true;
+        Poll::Pending
+    }
+
+    /// Sends what is kept before the turn's end.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_room(cx));
+        let polled = self.poll_push(cx);
+        if polled.is_pending() {
+            // What does not fit will be stuck.
+            self.belongs_to(cx);
+            self.waits = true;
+            return Poll::Pending;
+        }
+        Poll::Ready(self.failed.take().map_or(Ok(()), Err))
+    }
+
+    /// Writes until all has left, or that failed.
+    fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.unsent.is_empty() {
             match ready!(Pin::new(&mut self.io).poll_write(cx, &self.unsent)) {
-                Ok(sent) => self.sent(sent),
-                Err(error) => {
-                    self.fail();
-                    return Poll::Ready(Err(error));
-                }
+                Ok(n) => self.sent(n),
+                Err(error) => self.fail(error),
             }
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(())
     }
 
     fn sent(&mut self, n: usize) {
@@ -138,9 +199,10 @@ impl Kept {
         self.unsent.drain(..n);
     }
 
-    fn fail(&mut self) {
+    fn fail(&mut self, error: io::Error) {
         self.lost = !self.begun;
         self.unsent.clear();
+        self.failed = Some(error);
     }
 
     /// Writes what is kept, as far as the socket takes it at once.
@@ -149,24 +211,20 @@ impl Kept {
     }
 
     /// What became of it at the end of the turn.
-    fn ended(&mut self, written: io::Result<usize>, spare: &mut Vec<Vec<u8>>, owners: &mut Vec<Waker>) {
+    fn ended(&mut self, written: io::Result<usize>) {
         self.listed = false;
         match written {
             Ok(n) => self.sent(n),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => {
-                self.fail();
-                self.failed = Some(error);
-            }
+            Err(error) => self.fail(error),
         }
-        if !self.unsent.is_empty() || self.failed.is_some() {
-            owners.extend(self.owner.take());
-            return;
-        }
-        let buffer = std::mem::take(&mut self.unsent);
-        if spare.len() < SPARE {
-            spare.push(buffer);
-        }
+        self.stuck = !self.unsent.is_empty();
+    }
+
+    /// All has left, or failed: who is to be told, and a buffer for others. A stream at rest does not hold the task that used it.
+    fn settled(&mut self) -> (Option<Waker>, Vec<u8>) {
+        let tell = std::mem::take(&mut self.waits) || self.failed.is_some();
+        (self.owner.take().filter(|_| tell), std::mem::take(&mut self.unsent))
     }
 }
 
@@ -175,8 +233,8 @@ impl Io for Gather {
     fn abort(&self) {
         match &self.0 {
             Way::Straight(io) => io.abort(),
-            Way::Kept(kept) => {
-                let mut kept = lock(kept);
+            Way::Kept(held) => {
+                let mut kept = lock(&held.0);
                 kept.unsent.clear();
                 kept.io.abort();
             }
@@ -188,21 +246,26 @@ impl AsyncRead for Gather {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
             Way::Straight(io) => Pin::new(io).poll_read(cx, buffer),
-            Way::Kept(kept) => {
-                let mut kept = lock(kept);
-                if !kept.listed
-                    && let Poll::Ready(Err(error)) = kept.poll_send(cx)
-                {
-                    return Poll::Ready(Err(error));
-                }
-                let read = ready!(Pin::new(&mut kept.io).poll_read(cx, buffer));
-                if read.is_err() && kept.listed {
-                    // There is nobody any more.
-                    kept.fail();
-                }
-                Poll::Ready(read)
-            }
+            Way::Kept(held) => lock(&held.0).poll_read(cx, buffer),
         }
+    }
+}
+
+impl Kept {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.io).poll_read(cx, buffer));
+        if let Err(error) = &read
+            && !self.unsent.is_empty()
+        {
+            self.fail(error.kind().into());
+        }
+        // The kernel tells of a reset once: whoever reads after the write that heard of it sees an end.
+        let reset = self.failed.as_ref().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionReset);
+        if reset && read.is_ok() && buffer.filled().len() == before && buffer.remaining() > 0 {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Poll::Ready(read)
     }
 }
 
@@ -218,10 +281,10 @@ impl AsyncWrite for Gather {
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             Way::Straight(io) => poll_write(&mut **io, cx, slices),
-            Way::Kept(kept) => {
-                let (written, new) = ready!(lock(kept).poll_write(cx, slices))?;
-                if new {
-                    list(kept);
+            Way::Kept(held) => {
+                let (written, list) = ready!(lock(&held.0).poll_write(cx, slices))?;
+                if list {
+                    enlist(&held.0);
                 }
                 Poll::Ready(Ok(written))
             }
@@ -232,7 +295,7 @@ impl AsyncWrite for Gather {
         true
     }
 
-    /// What waits for the end of the turn needs no more than that.
+    /// What is kept leaves by itself.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
             Way::Straight(io) => Pin::new(io).poll_flush(cx),
@@ -243,8 +306,8 @@ impl AsyncWrite for Gather {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
             Way::Straight(io) => Pin::new(io).poll_shutdown(cx),
-            Way::Kept(kept) => {
-                let mut kept = lock(kept);
+            Way::Kept(held) => {
+                let mut kept = lock(&held.0);
                 ready!(kept.poll_send(cx))?;
                 Pin::new(&mut kept.io).poll_shutdown(cx)
             }
@@ -263,8 +326,13 @@ fn poll_write(io: &mut dyn Io, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> 
 /// What the streams of a thread keep.
 #[derive(Default)]
 struct Outbox {
+    /// For the end of the turn.
     listed: Vec<Arc<Mutex<Kept>>>,
-    /// The task that sends it: behind all that are ready when it is woken.
+    /// For when there is room.
+    stuck: Vec<Arc<Mutex<Kept>>>,
+    /// A [`Sender`] was spawned.
+    spawned: bool,
+    /// It, once it has run.
     sender: Option<Waker>,
     calls: Calls,
     /// Buffers for those who have something to keep.
@@ -276,7 +344,7 @@ enum Calls {
     #[default]
     Untried,
     Together(Batch),
-    /// The node has no such calls.
+    /// The node has no such calls, or does not allow them.
     OneByOne,
 }
 
@@ -284,17 +352,15 @@ thread_local! {
     static OUTBOX: RefCell<Outbox> = RefCell::default();
 }
 
-fn list(kept: &Arc<Mutex<Kept>>) {
-    let (first, full) = OUTBOX.with_borrow_mut(|outbox| {
+fn enlist(kept: &Arc<Mutex<Kept>>) {
+    let (spawn, full) = OUTBOX.with_borrow_mut(|outbox| {
         outbox.listed.push(Arc::clone(kept));
-        match &outbox.sender {
-            Some(sender) if outbox.listed.len() == 1 => sender.wake_by_ref(),
-            Some(_) => {}
-            None => return (true, false),
+        if outbox.listed.len() == 1 {
+            outbox.wake();
         }
-        (false, outbox.listed.len() >= Batch::MOST)
+        (!std::mem::replace(&mut outbox.spawned, true), outbox.listed.len() >= Batch::MOST)
     });
-    if first {
+    if spawn {
         tokio::spawn(Sender);
     }
     if full {
@@ -316,19 +382,58 @@ impl Outbox {
             [] => return,
             [one] => {
                 let mut one = lock(one);
-                let written = one.write();
-                one.ended(written, &mut self.spare, owners);
+                let written = if one.unsent.is_empty() { Ok(0) } else { one.write() };
+                one.ended(written);
             }
             many => {
                 let mut many: Vec<_> = many.iter().map(|kept| lock(kept)).collect();
+                // Of some all was sent meanwhile, or given up.
+                many.iter_mut().for_each(|kept| kept.listed = false);
+                many.retain(|kept| !kept.unsent.is_empty());
                 let written = self.calls.write(&many);
-                for (kept, written) in many.iter_mut().zip(written) {
-                    kept.ended(written, &mut self.spare, owners);
-                }
+                many.iter_mut().zip(written).for_each(|(kept, written)| kept.ended(written));
             }
         }
-        // A stream that was dropped meanwhile is closed with this.
-        self.listed.clear();
+        let before = self.stuck.len();
+        for kept in self.listed.drain(..) {
+            let mut guard = lock(&kept);
+            if guard.stuck {
+                drop(guard);
+                self.stuck.push(kept);
+                continue;
+            }
+            let (owner, buffer) = guard.settled();
+            owners.extend(owner);
+            if self.spare.len() < SPARE {
+                self.spare.push(buffer);
+            }
+            // A stream that was dropped meanwhile is closed with this.
+        }
+        if self.stuck.len() > before {
+            self.wake();
+        }
+    }
+
+    /// Goes on with what is stuck. A stream that nobody has any more is given up.
+    fn poll_stuck(&mut self, cx: &mut Context<'_>, owners: &mut Vec<Waker>) {
+        self.stuck.retain(|kept| {
+            if Arc::strong_count(kept) == 1 {
+                return false;
+            }
+            let mut kept = lock(kept);
+            if kept.poll_push(cx).is_pending() {
+                return true;
+            }
+            kept.stuck = false;
+            owners.extend(kept.settled().0);
+            false
+        });
+    }
+
+    fn wake(&self) {
+        if let Some(sender) = &self.sender {
+            sender.wake_by_ref();
+        }
     }
 }
 
@@ -340,15 +445,19 @@ impl Calls {
         if let Self::Together(batch) = self {
             match together(batch, all) {
                 Ok(written) => return written,
-                Err(error) => tracing::debug!(%error, "the kernel does not make many writes by one call"),
+                // For want of memory: the next time there may be some.
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory) => {}
+                Err(error) => {
+                    tracing::debug!(%error, "the kernel does not make many writes by one call");
+                    *self = Self::OneByOne;
+                }
             }
-            *self = Self::OneByOne;
         }
         all.iter().map(|kept| kept.write()).collect()
     }
 }
 
-fn together(batch: &Batch, all: &[MutexGuard<'_, Kept>]) -> io::Result<Vec<io::Result<usize>>> {
+fn together(batch: &mut Batch, all: &[MutexGuard<'_, Kept>]) -> io::Result<Vec<io::Result<usize>>> {
     let writes = all.iter().map(|kept| {
         let to = kept.io.socket().ok_or(io::ErrorKind::Unsupported)?;
         Ok(Write { to, bytes: &kept.unsent, written: Err(io::ErrorKind::WouldBlock.into()) })
@@ -358,19 +467,22 @@ fn together(batch: &Batch, all: &[MutexGuard<'_, Kept>]) -> io::Result<Vec<io::R
     Ok(writes.into_iter().map(|write| write.written).collect())
 }
 
-/// The task that sends what a thread's streams keep.
+/// The task that sends what a thread's streams keep: behind all that are ready when it is woken.
 struct Sender;
 
 impl Future for Sender {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut owners = Vec::new();
         OUTBOX.with_borrow_mut(|outbox| {
             if !outbox.sender.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
                 outbox.sender = Some(cx.waker().clone());
             }
+            outbox.send(&mut owners);
+            outbox.poll_stuck(cx, &mut owners);
         });
-        send_all();
+        owners.into_iter().for_each(Waker::wake);
         Poll::Pending
     }
 }
@@ -379,7 +491,11 @@ impl Drop for Sender {
     /// The runtime ends; another one on this thread has its own.
     fn drop(&mut self) {
         send_all();
-        let _ = OUTBOX.try_with(|outbox| outbox.borrow_mut().sender = None);
+        let _ = OUTBOX.try_with(|outbox| {
+            let mut outbox = outbox.borrow_mut();
+            (outbox.sender, outbox.spawned) = (None, false);
+            outbox.stuck.clear();
+        });
     }
 }
 

@@ -53,7 +53,8 @@ impl Http1 {
     #[must_use]
     pub fn is_free(&self) -> bool {
         let conn = &self.0;
-        conn.stays && conn.upload.is_none() && conn.body.is_done() && conn.wire.input.is_empty() && !conn.wire.ended
+        let rests = conn.upload.is_none() && conn.body.is_done() && conn.wire.input.is_empty() && !conn.wire.is_stuck();
+        conn.stays && rests && !conn.wire.ended
     }
 
     /// Sends a request and waits for the head of its answer. Given up, the connection must not be used again.
@@ -85,7 +86,7 @@ impl Http1 {
             if !alone || !conn.wire.is_lost() {
                 return error;
             }
-            // As above, but that it showed later.
+            // It was kept, and could not be sent at the end of the turn.
             request.left = false;
             SendError { kind: Some(FailureKind::ResetBeforeRequest), bytes_left: false, ..error }
         })?;

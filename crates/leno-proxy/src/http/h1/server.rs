@@ -121,6 +121,8 @@ impl Server {
                 Some(Err(bad)) => return self.refuse(bad).await,
                 None => break,
             };
+            // What comes of this request must not take the rest of the answer before with it.
+            std::future::poll_fn(|cx| lock(&self.conn).wire.poll_room(cx)).await;
             let asked = Asked::of(&read);
             let (request, upgrade) = self.request(read);
             let answered = {
@@ -394,10 +396,6 @@ impl Conn {
     /// Whether the client has ended its side while its answer is being made. Watched only once its body is here: before,
     /// whoever wants the body notices.
     fn is_gone(&mut self, cx: &mut Context<'_>) -> bool {
-        // Of the answer before.
-        if matches!(self.wire.poll_left_over(cx), Poll::Ready(Err(_))) {
-            return true;
-        }
         if !self.body.is_done() {
             if !self.owner.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
                 self.owner = Some(cx.waker().clone());

@@ -139,9 +139,14 @@ impl Wire {
         self.ended && matches!(Pin::new(&mut self.io).poll_write(cx, &[]), Poll::Ready(Err(_)))
     }
 
-    /// Goes on with what was sent and did not fit into the socket. Reading does so too.
-    pub(super) fn poll_left_over(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_left_over(cx)
+    /// Whether the socket had no room for all that was sent.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.io.is_stuck()
+    }
+
+    /// Waits until it has.
+    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.io.poll_room(cx)
     }
 
     /// Waits until the socket has all that was sent.

@@ -36,6 +36,18 @@ async fn turn() {
     }
 }
 
+/// Writes until the socket takes no more, at once and after a while.
+async fn fill(here: &TcpStream) -> usize {
+    let mut written = 0;
+    for _ in 0..20 {
+        while let Ok(n) = here.try_write(&[b'.'; 64 * 1024]) {
+            written += n;
+        }
+        let _ = tokio::time::timeout(Duration::from_millis(10), here.writable()).await;
+    }
+    written
+}
+
 fn reset(there: TcpStream) {
     SockRef::from(&there).set_linger(Some(Duration::ZERO)).unwrap();
     drop(there);
@@ -95,30 +107,74 @@ async fn what_does_not_fit_follows_in_order() {
 }
 
 #[tokio::test]
-async fn reading_goes_on_with_what_is_left_over() {
+async fn what_is_stuck_goes_on_by_itself_when_there_is_room() {
     let (here, mut there) = pair().await;
     SockRef::from(&here).set_send_buffer_size(4096).unwrap();
-    let inner = here;
-    // Until the socket takes no more, at once and after a while.
-    let mut before = 0;
-    for _ in 0..20 {
-        while let Ok(n) = inner.try_write(&[b'.'; 64 * 1024]) {
-            before += n;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        let _ = tokio::time::timeout(Duration::from_millis(5), inner.writable()).await;
-    }
-    let mut here = Gather::new(Box::new(inner));
+    let before = fill(&here).await;
+    let mut here = Gather::new(Box::new(here));
     here.write_all(b"the answer").await.unwrap();
     turn().await;
-    let reading = tokio::spawn(async move { here.read_u8().await.map(|_| here) });
+    assert!(here.is_stuck());
+    let room = tokio::spawn(async move {
+        std::future::poll_fn(|cx| here.poll_room(cx)).await;
+        here
+    });
     let mut all = vec![0; before + 10];
     tokio::time::timeout(Duration::from_secs(10), there.read_exact(&mut all)).await.expect("it comes").unwrap();
     assert!(all.ends_with(b"..the answer"));
-    there.write_all(b"!").await.unwrap();
-    let mut here = reading.await.unwrap().unwrap();
-    let sent = std::future::poll_fn(|cx| here.poll_left_over(cx)).await;
-    assert!(sent.is_ok());
+    let here = room.await.unwrap();
+    assert!(!here.is_stuck());
+    assert!(here.kept().unwrap().owner.is_none(), "a stream at rest holds nobody's task");
+}
+
+#[tokio::test]
+async fn what_is_stuck_is_given_up_with_its_stream() {
+    let (here, there) = pair().await;
+    SockRef::from(&here).set_send_buffer_size(4096).unwrap();
+    fill(&here).await;
+    let mut here = Gather::new(Box::new(here));
+    here.write_all(b"never").await.unwrap();
+    turn().await;
+    assert!(here.is_stuck());
+    drop(here);
+    turn().await;
+    assert_eq!(OUTBOX.with_borrow(|outbox| outbox.stuck.len()), 0);
+    drop(there);
+}
+
+#[tokio::test]
+async fn an_answer_is_read_though_the_request_could_not_be_sent() {
+    let (here, mut there) = pair().await;
+    let mut here = Gather::new(Box::new(here));
+    there.write_all(b"too large").await.unwrap();
+    here.write_all(b"more").await.unwrap();
+    reset(there);
+    turn().await;
+    // Linux keeps what came before a reset for who reads after a write that failed. Its end is no end.
+    let mut came = [0; 64];
+    let n = here.read(&mut came).await.unwrap();
+    assert_eq!(&came[..n], b"too large");
+    assert_eq!(here.read(&mut came).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(here.write(b"yet more").await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_stream_that_leaves_http_is_the_plain_one() {
+    let (here, there) = pair().await;
+    let mut here = Gather::new(Box::new(here));
+    here.write_all(b"switched").await.unwrap();
+    std::future::poll_fn(|cx| here.poll_sent(cx)).await.unwrap();
+    let mut plain = here.into_inner();
+    assert!(plain.socket().is_some(), "nothing is kept of it");
+    plain.write_all(b" now").await.unwrap();
+    there.readable().await.unwrap();
+    assert_eq!(come(&there).as_deref(), Some("switched now"));
+    let (here, there) = pair().await;
+    let mut here = Gather::new(Box::new(here));
+    here.write_all(b"unsent").await.unwrap();
+    let _still = here.into_inner();
+    there.readable().await.unwrap();
+    assert_eq!(come(&there).as_deref(), Some("unsent"));
 }
 
 #[tokio::test]
