@@ -48,6 +48,8 @@ struct Kept {
     /// What failed had not begun to leave.
     lost: bool,
     failed: Option<io::Error>,
+    /// A write has heard that the connection broke, which the kernel says once.
+    broke: bool,
     /// Who wrote last, or waits.
     owner: Option<Waker>,
     /// It does wait.
@@ -130,6 +132,7 @@ impl Kept {
             begun: false,
             lost: false,
             failed: None,
+            broke: false,
             owner: None,
             waits: false,
         }
@@ -140,7 +143,7 @@ impl Kept {
         let total: usize = slices.iter().map(|s| s.len()).sum();
         if total == 0 || self.full || self.stuck || self.failed.is_some() || self.unsent.len() + total > SMALL {
             ready!(self.poll_send(cx))?;
-            let written = ready!(poll_write(&mut *self.io, cx, slices))?;
+            let written = ready!(poll_write(&mut *self.io, cx, slices)).inspect_err(|error| self.hears(error))?;
             self.full = written < total;
             return Poll::Ready(Ok((written, false)));
         }
@@ -202,7 +205,13 @@ impl Kept {
     fn fail(&mut self, error: io::Error) {
         self.lost = !self.begun;
         self.unsent.clear();
+        self.hears(&error);
         self.failed = Some(error);
+    }
+
+    /// A pipe is said to be broken where the peer has closed both ways, so that what it said before had its end.
+    fn hears(&mut self, error: &io::Error) {
+        self.broke |= error.kind() != io::ErrorKind::BrokenPipe;
     }
 
     /// Writes what is kept, as far as the socket takes it at once.
@@ -260,9 +269,8 @@ impl Kept {
         {
             self.fail(error.kind().into());
         }
-        // The kernel tells of a reset once: whoever reads after the write that heard of it sees an end.
-        let reset = self.failed.as_ref().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionReset);
-        if reset && read.is_ok() && buffer.filled().len() == before && buffer.remaining() > 0 {
+        // Whoever reads after the write that heard of it sees an end.
+        if self.broke && read.is_ok() && buffer.filled().len() == before && buffer.remaining() > 0 {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         Poll::Ready(read)

@@ -156,6 +156,11 @@ async fn an_answer_is_read_though_the_request_could_not_be_sent() {
     assert_eq!(&came[..n], b"too large");
     assert_eq!(here.read(&mut came).await.unwrap_err().kind(), ErrorKind::ConnectionReset);
     assert_eq!(here.write(b"yet more").await.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(
+        here.read(&mut came).await.unwrap_err().kind(),
+        ErrorKind::ConnectionReset,
+        "said once, and true ever after"
+    );
 }
 
 #[tokio::test]
