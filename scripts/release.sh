@@ -40,8 +40,8 @@ use)
   mkdir -p target
   named=$PWD/target/profile-$(sha256sum <"$profile" | cut -c1-16).profdata
   cmp -s "$profile" "$named" || cp "$profile" "$named"
-  # Code that the loads do not reach is made small, and inlined a little less than the compiler does where all is (50).
-  flags+=("-Cprofile-use=$named" -Cllvm-args=-pgso-lwss-only=false -Cllvm-args=-inline-threshold=30)
+  # Code that the loads do not reach is made small, and inlined less than the compiler does where all is (50).
+  flags+=("-Cprofile-use=$named" -Cllvm-args=-pgso-lwss-only=false -Cllvm-args=-inline-threshold=18)
   if [ "$(key)" != "$(cat "$profile.key")" ]; then
     echo "release.sh: note: the profile was made with another compiler or other packages, so little of it applies: the programs work," \
       "but not at their speed. \`make pgo\` makes it anew." >&2

@@ -12,11 +12,13 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use leno_kit::kernel::{Batch, Write};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::time::Instant;
 
 use super::splice::Io;
 use crate::cluster::lock;
@@ -54,6 +56,8 @@ struct Kept {
     owner: Option<Waker>,
     /// It does wait.
     waits: bool,
+    /// When it was seen that nobody uses the stream any more.
+    left: Option<Instant>,
 }
 
 impl Gather {
@@ -113,7 +117,7 @@ impl Gather {
 }
 
 impl Drop for Held {
-    /// What is stuck is given up by its sender.
+    /// What is stuck has little more time.
     fn drop(&mut self) {
         if lock(&self.0).stuck {
             let _ = OUTBOX.try_with(|outbox| outbox.borrow().wake());
@@ -135,6 +139,7 @@ impl Kept {
             broke: false,
             owner: None,
             waits: false,
+            left: None,
         }
     }
 
@@ -143,7 +148,7 @@ impl Kept {
         let total: usize = slices.iter().map(|s| s.len()).sum();
         if total == 0 || self.full || self.stuck || self.failed.is_some() || self.unsent.len() + total > SMALL {
             ready!(self.poll_send(cx))?;
-            let written = ready!(poll_write(&mut *self.io, cx, slices)).inspect_err(|error| self.hears(error))?;
+            let written = ready!(poll_write(&mut *self.io, cx, slices))?;
             self.full = written < total;
             return Poll::Ready(Ok((written, false)));
         }
@@ -205,18 +210,26 @@ impl Kept {
     fn fail(&mut self, error: io::Error) {
         self.lost = !self.begun;
         self.unsent.clear();
-        self.hears(&error);
-        self.failed = Some(error);
-    }
-
-    /// A pipe is said to be broken where the peer has closed both ways, so that what it said before had its end.
-    fn hears(&mut self, error: &io::Error) {
+        // A pipe is said to be broken where the peer has closed both ways, so that what it said before had its end.
         self.broke |= error.kind() != io::ErrorKind::BrokenPipe;
+        self.failed = Some(error);
     }
 
     /// Writes what is kept, as far as the socket takes it at once.
     fn write(&self) -> io::Result<usize> {
         self.io.socket().map_or(Ok(0), |socket| SockRef::from(&socket).send(&self.unsent))
+    }
+
+    /// Whether the time has run out for a stream that nobody uses any more.
+    fn is_overdue(&mut self) -> bool {
+        let left = *self.left.get_or_insert_with(|| {
+            tokio::spawn(async {
+                tokio::time::sleep(LINGER).await;
+                OUTBOX.with_borrow(Outbox::wake);
+            });
+            Instant::now()
+        });
+        left.elapsed() >= LINGER
     }
 
     /// What became of it at the end of the turn.
@@ -422,13 +435,14 @@ impl Outbox {
         }
     }
 
-    /// Goes on with what is stuck. A stream that nobody has any more is given up.
+    /// Goes on with what is stuck. A stream that nobody uses any more has a little time for that.
     fn poll_stuck(&mut self, cx: &mut Context<'_>, owners: &mut Vec<Waker>) {
         self.stuck.retain(|kept| {
-            if Arc::strong_count(kept) == 1 {
+            let unused = Arc::strong_count(kept) == 1;
+            let mut kept = lock(kept);
+            if unused && kept.is_overdue() {
                 return false;
             }
-            let mut kept = lock(kept);
             if kept.poll_push(cx).is_pending() {
                 return true;
             }
@@ -509,6 +523,8 @@ impl Drop for Sender {
 
 /// What is larger leaves at once.
 const SMALL: usize = 4 * 1024;
+/// Time for what is stuck once its stream is dropped.
+const LINGER: Duration = Duration::from_millis(500);
 /// Buffers that a thread keeps.
 const SPARE: usize = 32;
 

@@ -42,12 +42,7 @@ where
     let draining = pin!(drain.started());
     tokio::select! {
         biased;
-        () = async {
-            server.run(rest, draining, handle).await;
-            // The answer before may be on its way still.
-            let sent = std::future::poll_fn(|cx| lock(&server.conn).wire.poll_sent(cx));
-            let _ = tokio::time::timeout(LINGER, sent).await;
-        } => {}
+        () = server.run(rest, draining, handle) => {}
         () = forced.forced() => {}
     }
 }

@@ -128,7 +128,7 @@ async fn what_is_stuck_goes_on_by_itself_when_there_is_room() {
 }
 
 #[tokio::test]
-async fn what_is_stuck_is_given_up_with_its_stream() {
+async fn what_is_stuck_has_a_little_time_once_its_stream_is_dropped() {
     let (here, there) = pair().await;
     SockRef::from(&here).set_send_buffer_size(4096).unwrap();
     fill(&here).await;
@@ -138,8 +138,19 @@ async fn what_is_stuck_is_given_up_with_its_stream() {
     assert!(here.is_stuck());
     drop(here);
     turn().await;
+    assert_eq!(OUTBOX.with_borrow(|outbox| outbox.stuck.len()), 1);
+    tokio::time::sleep(LINGER + Duration::from_millis(100)).await;
     assert_eq!(OUTBOX.with_borrow(|outbox| outbox.stuck.len()), 0);
     drop(there);
+    let (here, mut there) = pair().await;
+    SockRef::from(&here).set_send_buffer_size(4096).unwrap();
+    fill(&here).await;
+    let mut here = Gather::new(Box::new(here));
+    here.write_all(b"at last").await.unwrap();
+    drop(here);
+    let mut came = Vec::new();
+    there.read_to_end(&mut came).await.unwrap();
+    assert!(came.ends_with(b"at last"));
 }
 
 #[tokio::test]
