@@ -12,6 +12,8 @@ profdata=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p
 # Functions of which no part ran more often than this say nothing of a request. Without them the file is a fifth.
 often=1000
 
+scripts/need.sh bench
+scripts/need.sh pgo
 echo "pgo: building sidecars that count"
 LENO_PGO=count LENO_PGO_RAW=$work/raw CARGO_TARGET_DIR=$work scripts/release.sh --bin leno-proxy
 cargo build --profile quick --locked -p leno-bench

@@ -68,6 +68,13 @@ pub struct Write<'a> {
     pub written: io::Result<usize>,
 }
 
+impl<'a> Write<'a> {
+    /// One that is still to be made.
+    pub fn new(to: BorrowedFd<'a>, bytes: &'a [u8]) -> Self {
+        Self { to, bytes, written: Err(io::ErrorKind::WouldBlock.into()) }
+    }
+}
+
 impl Batch {
     /// Writes that one call makes.
     pub const MOST: usize = 32;
@@ -212,15 +219,8 @@ mod tests {
         // One that takes no more, and one whose peer is gone.
         while std::io::Write::write(&mut &pairs[3].0, &[0; 4096]).is_ok() {}
         pairs[5].1.shutdown(std::net::Shutdown::Both).expect("it ends");
-        let mut writes: Vec<Write<'_>> = pairs
-            .iter()
-            .zip(&texts)
-            .map(|((here, _), text)| Write {
-                to: here.as_fd(),
-                bytes: text.as_bytes(),
-                written: Err(ErrorKind::WouldBlock.into()),
-            })
-            .collect();
+        let mut writes: Vec<Write<'_>> =
+            pairs.iter().zip(&texts).map(|((here, _), text)| Write::new(here.as_fd(), text.as_bytes())).collect();
         let mut batch = Batch::new().expect("asynchronous I/O");
         for _ in 0..2 {
             batch.write(&mut writes).expect("it is allowed");

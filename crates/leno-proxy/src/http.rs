@@ -12,6 +12,7 @@ pub mod heads;
 mod output;
 pub mod phase;
 pub mod pipeline;
+mod place;
 pub mod replay;
 pub mod reply;
 pub mod serve;

@@ -2,8 +2,9 @@
 
 use std::io::IoSlice;
 
-use ring::aead::{self, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use rustls::{ConnectionTrafficSecrets, Error, ProtocolVersion};
+
+use crate::cipher::{Cipher, NONCE, Nonce, TAG};
 
 /// What a record carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +37,8 @@ impl Version {
 
 /// A key, with the number of the next record that it protects.
 pub(crate) struct Key {
-    /// Half a kilobyte of round keys.
-    aead: Box<LessSafeKey>,
-    iv: [u8; NONCE_LEN],
+    cipher: Cipher,
+    iv: Nonce,
     sequence: u64,
     version: Version,
     /// Records under this key so far.
@@ -48,17 +48,12 @@ pub(crate) struct Key {
 impl Key {
     pub(crate) fn new(version: Version, from: (u64, ConnectionTrafficSecrets)) -> Result<Self, Error> {
         let (sequence, secrets) = from;
-        let (algorithm, key, iv) = match &secrets {
-            ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&aead::AES_128_GCM, key, iv),
-            ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (&aead::AES_256_GCM, key, iv),
-            ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } if version == Version::Tls13 => {
-                (&aead::CHACHA20_POLY1305, key, iv)
-            }
-            _ => return Err(Error::General("records of this cipher suite are not supported".to_owned())),
-        };
-        let aead = UnboundKey::new(algorithm, key.as_ref()).map_err(|_| Error::EncryptError)?;
-        let iv = iv.as_ref().try_into().map_err(|_| Error::EncryptError)?;
-        Ok(Self { aead: Box::new(LessSafeKey::new(aead)), iv, sequence, version, used: 0 })
+        // RFC 7905, ChaCha20 in TLS 1.2, makes its nonces in another way than GCM does.
+        if version == Version::Tls12 && matches!(secrets, ConnectionTrafficSecrets::Chacha20Poly1305 { .. }) {
+            return Err(Error::General("records of ChaCha20 by TLS 1.2 are not supported".to_owned()));
+        }
+        let (cipher, iv) = Cipher::new(&secrets)?;
+        Ok(Self { cipher, iv, sequence, version, used: 0 })
     }
 
     /// Records that this key has protected.
@@ -78,8 +73,7 @@ impl Key {
     }
 
     fn open_13<'r>(&self, header: [u8; HEADER], body: &'r mut [u8]) -> Result<(Kind, &'r [u8]), Error> {
-        let nonce = Nonce::assume_unique_for_key(self.nonce());
-        let inner = self.aead.open_in_place(nonce, Aad::from(header), body).map_err(|_| Error::DecryptError)?;
+        let inner = self.cipher.open(self.nonce(), &header, body)?;
         // The content's kind is the last byte that is not zero: what follows is padding.
         let Some(end) = inner.iter().rposition(|b| *b != 0) else { return Err(unexpected("a record without a kind")) };
         // Padding counts, too.
@@ -98,10 +92,8 @@ impl Key {
             return Err(Error::PeerSentOversizedRecord);
         }
         let mut nonce = self.iv;
-        nonce[NONCE_LEN - EXPLICIT..].copy_from_slice(explicit);
-        let aad = Aad::from(self.aad_12(kind, length));
-        let inner = self.aead.open_in_place(Nonce::assume_unique_for_key(nonce), aad, sealed);
-        Ok((kind, inner.map_err(|_| Error::DecryptError)?))
+        nonce[NONCE - EXPLICIT..].copy_from_slice(explicit);
+        Ok((kind, self.cipher.open(nonce, &self.aad_12(kind, length), sealed)?))
     }
 
     /// Appends a record with `content`, which is at most [`CONTENT`] bytes.
@@ -115,7 +107,7 @@ impl Key {
         let nonce = self.nonce();
         out.extend_from_slice(&[0; HEADER]);
         if self.version == Version::Tls12 {
-            out.extend_from_slice(&nonce[NONCE_LEN - EXPLICIT..]);
+            out.extend_from_slice(&nonce[NONCE - EXPLICIT..]);
         }
         let inner = out.len();
         content.for_each(|part| out.extend_from_slice(part));
@@ -130,22 +122,17 @@ impl Key {
         let [high, low] = u16::try_from(out.len() - start - HEADER + TAG).unwrap_or(u16::MAX).to_be_bytes();
         let header = [outer.0, 3, 3, high, low];
         out[start..start + HEADER].copy_from_slice(&header);
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let tag = match self.version {
-            Version::Tls13 => self.aead.seal_in_place_separate_tag(nonce, Aad::from(header), &mut out[inner..]),
-            Version::Tls12 => {
-                let aad = Aad::from(self.aad_12(kind, length));
-                self.aead.seal_in_place_separate_tag(nonce, aad, &mut out[inner..])
-            }
-        };
-        out.extend_from_slice(tag.map_err(|_| Error::EncryptError)?.as_ref());
+        match self.version {
+            Version::Tls13 => self.cipher.seal(nonce, &header, out, inner)?,
+            Version::Tls12 => self.cipher.seal(nonce, &self.aad_12(kind, length), out, inner)?,
+        }
         self.next()
     }
 
     /// RFC 8446, section 5.3. For TLS 1.2 any construction will do that never repeats.
-    fn nonce(&self) -> [u8; NONCE_LEN] {
+    fn nonce(&self) -> Nonce {
         let mut nonce = self.iv;
-        for (byte, number) in nonce[NONCE_LEN - 8..].iter_mut().zip(self.sequence.to_be_bytes()) {
+        for (byte, number) in nonce[NONCE - 8..].iter_mut().zip(self.sequence.to_be_bytes()) {
             *byte ^= number;
         }
         nonce
@@ -199,6 +186,5 @@ pub(crate) const HEADER: usize = 5;
 pub(crate) const CONTENT: usize = 16 * 1024;
 /// Longest protected content: RFC 8446 allows 256 bytes more than the content has, RFC 5246 2,048 (section 6.2.3), which nobody uses.
 pub(crate) const PROTECTED: usize = CONTENT + 256;
-const TAG: usize = 16;
 /// The part of the nonce that a record of TLS 1.2 carries.
 const EXPLICIT: usize = 8;

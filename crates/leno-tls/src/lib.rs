@@ -7,6 +7,7 @@
 //! From outside in: [`connect`] and [`accept`] shake hands, [`Stream`] carries bytes, `records` decides what a record means, `key`
 //! protects one.
 
+mod cipher;
 mod handshake;
 mod key;
 mod post;

@@ -16,6 +16,7 @@ mod driver;
 mod outgoing;
 mod server;
 mod stream;
+mod tasks;
 
 pub use body::{Arrived, Incoming};
 pub use client::{Http2, connect};

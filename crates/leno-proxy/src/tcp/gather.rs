@@ -18,7 +18,7 @@ use leno_kit::kernel::{Batch, Write};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::splice::Io;
 use crate::cluster::lock;
@@ -64,11 +64,11 @@ impl Gather {
     /// Around a stream that nothing is kept of. It is to be used on this thread, and by one runtime.
     pub fn new(io: Box<dyn Io>) -> Self {
         let alone = Handle::try_current().is_ok_and(|h| h.runtime_flavor() == RuntimeFlavor::CurrentThread);
-        if alone && io.socket().is_some() { Self::around(Kept::new(io)) } else { Self(Way::Straight(io)) }
-    }
-
-    fn around(kept: Kept) -> Self {
-        Self(Way::Kept(Held(Arc::new(Mutex::new(kept)))))
+        if alone && io.socket().is_some() {
+            Self(Way::Kept(Held(Arc::new(Mutex::new(Kept::new(io))))))
+        } else {
+            Self(Way::Straight(io))
+        }
     }
 
     /// Whether nothing at all has left of what was last written, and will not.
@@ -170,9 +170,11 @@ impl Kept {
     }
 
     fn poll_room(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if !self.stuck {
-            return Poll::Ready(());
-        }
+        if self.stuck { self.wait(cx) } else { Poll::Ready(()) }
+    }
+
+    /// For room.
+    fn wait(&mut self, cx: &Context<'_>) -> Poll<()> {
         self.belongs_to(cx);
         self.waits = true;
         Poll::Pending
@@ -181,12 +183,9 @@ impl Kept {
     /// Sends what is kept before the turn's end.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_room(cx));
-        let polled = self.poll_push(cx);
-        if polled.is_pending() {
+        if self.poll_push(cx).is_pending() {
             // What does not fit will be stuck.
-            self.belongs_to(cx);
-            self.waits = true;
-            return Poll::Pending;
+            ready!(self.wait(cx));
         }
         Poll::Ready(self.failed.take().map_or(Ok(()), Err))
     }
@@ -220,16 +219,9 @@ impl Kept {
         self.io.socket().map_or(Ok(0), |socket| SockRef::from(&socket).send(&self.unsent))
     }
 
-    /// Whether the time has run out for a stream that nobody uses any more.
-    fn is_overdue(&mut self) -> bool {
-        let left = *self.left.get_or_insert_with(|| {
-            tokio::spawn(async {
-                tokio::time::sleep(LINGER).await;
-                OUTBOX.with_borrow(Outbox::wake);
-            });
-            Instant::now()
-        });
-        left.elapsed() >= LINGER
+    /// When the time runs out of a stream that nobody uses any more.
+    fn due(&mut self) -> Instant {
+        *self.left.get_or_insert_with(Instant::now) + LINGER
     }
 
     /// What became of it at the end of the turn.
@@ -382,7 +374,7 @@ fn enlist(kept: &Arc<Mutex<Kept>>) {
         (!std::mem::replace(&mut outbox.spawned, true), outbox.listed.len() >= Batch::MOST)
     });
     if spawn {
-        tokio::spawn(Sender);
+        tokio::spawn(Sender::default());
     }
     if full {
         send_all();
@@ -435,21 +427,24 @@ impl Outbox {
         }
     }
 
-    /// Goes on with what is stuck. A stream that nobody uses any more has a little time for that.
-    fn poll_stuck(&mut self, cx: &mut Context<'_>, owners: &mut Vec<Waker>) {
+    /// Goes on with what is stuck. A stream that nobody uses any more has a little time for that: says when the first one's runs out.
+    fn poll_stuck(&mut self, cx: &mut Context<'_>, owners: &mut Vec<Waker>) -> Option<Instant> {
+        let mut first: Option<Instant> = None;
         self.stuck.retain(|kept| {
             let unused = Arc::strong_count(kept) == 1;
             let mut kept = lock(kept);
-            if unused && kept.is_overdue() {
+            if unused && kept.due() <= Instant::now() {
                 return false;
             }
             if kept.poll_push(cx).is_pending() {
+                first = first.into_iter().chain(unused.then(|| kept.due())).min();
                 return true;
             }
             kept.stuck = false;
             owners.extend(kept.settled().0);
             false
         });
+        first
     }
 
     fn wake(&self) {
@@ -482,7 +477,7 @@ impl Calls {
 fn together(batch: &mut Batch, all: &[MutexGuard<'_, Kept>]) -> io::Result<Vec<io::Result<usize>>> {
     let writes = all.iter().map(|kept| {
         let to = kept.io.socket().ok_or(io::ErrorKind::Unsupported)?;
-        Ok(Write { to, bytes: &kept.unsent, written: Err(io::ErrorKind::WouldBlock.into()) })
+        Ok(Write::new(to, &kept.unsent))
     });
     let mut writes = writes.collect::<io::Result<Vec<_>>>()?;
     batch.write(&mut writes)?;
@@ -490,21 +485,29 @@ fn together(batch: &mut Batch, all: &[MutexGuard<'_, Kept>]) -> io::Result<Vec<i
 }
 
 /// The task that sends what a thread's streams keep: behind all that are ready when it is woken.
-struct Sender;
+#[derive(Default)]
+struct Sender {
+    /// Until the first of the streams that nobody uses any more has no time left.
+    timer: Option<Pin<Box<Sleep>>>,
+}
 
 impl Future for Sender {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut owners = Vec::new();
-        OUTBOX.with_borrow_mut(|outbox| {
+        let due = OUTBOX.with_borrow_mut(|outbox| {
             if !outbox.sender.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
                 outbox.sender = Some(cx.waker().clone());
             }
             outbox.send(&mut owners);
-            outbox.poll_stuck(cx, &mut owners);
+            outbox.poll_stuck(cx, &mut owners)
         });
         owners.into_iter().for_each(Waker::wake);
+        self.timer = due.map(|due| Box::pin(tokio::time::sleep_until(due)));
+        if self.timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
+            cx.waker().wake_by_ref();
+        }
         Poll::Pending
     }
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Buf;
+use futures::FutureExt;
 use http::header::{CONTENT_LENGTH, TE, TRAILER, UPGRADE};
 use http::{HeaderValue, Method, StatusCode, Version};
 use leno_http::h1::write::{self, Says};
@@ -22,6 +23,7 @@ use super::{Polled, poll_body};
 use crate::cluster::lock;
 use crate::http::body::{Body, BodyError, Fields, Frame, Request, Response, ResponseHead};
 use crate::http::heads;
+use crate::http::place::Placed;
 use crate::tcp::splice::Io;
 
 /// Serves requests until the client leaves or the proxy drains. Requests on one connection are answered in order, pipelined
@@ -127,8 +129,8 @@ impl Server {
             let (request, upgrade) = self.request(read);
             let answered = {
                 // On the heap: connections at rest do not hold a place for it.
-                let mut answering = Box::pin(handle(request));
-                std::future::poll_fn(|cx| match answering.as_mut().poll(cx) {
+                let mut answering = Placed::new(handle(request));
+                std::future::poll_fn(|cx| match answering.poll_unpin(cx) {
                     Poll::Ready(response) => Poll::Ready(Some(response)),
                     Poll::Pending if lock(&self.conn).is_gone(cx) => Poll::Ready(None),
                     Poll::Pending => Poll::Pending,

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use futures::FutureExt;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, StatusCode};
 use leno_http::h2::{Code, Role};
@@ -18,9 +17,11 @@ use super::core::{Asked, Core, length};
 use super::driver::Driver;
 use super::outgoing::{Failed, Outgoing};
 use super::stream::Stream;
+use super::tasks::Tasks;
 use super::{BATCH, Failure, Incoming, WINDOWS};
 use crate::http::body::{Body, BodyError, Request, Response};
 use crate::http::h1::Upgrade;
+use crate::http::place::Placed;
 use crate::tcp::splice::Io;
 
 /// Serves requests until the client leaves or the proxy drains; all of a connection's requests in its own task. When `leaving`
@@ -34,7 +35,7 @@ where
     let calm = drain.is_draining();
     let core = Core::new(Role::Server, WINDOWS);
     let mut driver = Driver::new(io, Arc::clone(&core));
-    let mut exchanges = FuturesUnordered::new();
+    let mut exchanges = Tasks::new();
     let mut asked = Vec::new();
     let mut ended = Vec::new();
     let mut told = false;
@@ -55,18 +56,18 @@ where
             core.end(&why);
             closed = Some(why);
         }
-        exchanges.extend(asked.drain(..).map(|asked| Exchange::begin(&core, asked, &handle)));
+        asked.drain(..).for_each(|asked| exchanges.push(Exchange::begin(&core, asked, &handle)));
         if !told && leave.as_mut().poll(cx).is_ready() {
             told = true;
             core.lock().conn.leave();
         }
-        while let Poll::Ready(Some(rest)) = exchanges.poll_next_unpin(cx) {
+        exchanges.poll(cx, |rest| {
             ended.push(rest);
             if ended.len().is_multiple_of(BATCH) {
                 // The client goes on with these meanwhile. Where it fails, the next one does.
-                let _ = driver.poll_write(cx);
+                let _ = driver.poll_write(&mut Context::from_waker(cx.waker()));
             }
-        }
+        });
         let written = driver.poll_write(cx);
         // With them their records are made, which nobody should have to wait for.
         ended.clear();
@@ -86,10 +87,10 @@ where
 }
 
 /// From a request's head to the end of its answer. It gives what is left of that.
-struct Exchange<R> {
+struct Exchange<R: 'static> {
     outgoing: Option<Outgoing>,
     /// Until there is an answer. On the heap, so that it is moved once.
-    asked: Option<Pin<Box<R>>>,
+    asked: Option<Placed<R>>,
     /// The answer will have no body, as its request is a HEAD.
     bodiless: bool,
     /// Where the client asks for a tunnel.
@@ -110,7 +111,7 @@ impl<R: Future<Output = Response>> Exchange<R> {
         let request = Request { head, body: body.map_or_else(Body::empty, Body::http2), upgrade };
         let outgoing = Outgoing::new(Arc::clone(core), stream, Body::empty());
         let upgrade = give.zip(tunnel).map(Box::new);
-        Self { outgoing: Some(outgoing), asked: Some(Box::pin(handle(request))), bodiless, upgrade }
+        Self { outgoing: Some(outgoing), asked: Some(Placed::new(handle(request))), bodiless, upgrade }
     }
 
     /// The answer, unless the client gives up before: then `None`.
@@ -120,7 +121,7 @@ impl<R: Future<Output = Response>> Exchange<R> {
         if outgoing.is_over(cx) {
             return Poll::Ready(None);
         }
-        asked.as_mut().poll(cx).map(Some)
+        asked.poll_unpin(cx).map(Some)
     }
 
     /// Sends the answer's head, and as much of its body as there is.
