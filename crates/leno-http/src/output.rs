@@ -5,6 +5,8 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::spare;
+
 /// Heads, frames and bodies in their order. Small things lie in one buffer, so that they leave in one write and one TLS record;
 /// large payloads are not copied.
 #[derive(Debug, Default)]
@@ -57,29 +59,19 @@ impl Output {
 
     /// Lets go of buffers, where nothing waits.
     pub fn rest(&mut self) {
-        if self.is_empty() {
-            *self = Self::default();
+        if self.is_empty() && self.tail.capacity() > 0 {
+            spare::give_back_buffer(std::mem::take(self).tail);
         }
     }
 
     /// Where to write what is small, behind all that waits.
     pub fn tail(&mut self) -> &mut BytesMut {
-        if self.tail.is_empty() {
-            self.tail.reserve(ROOM);
+        if self.tail.capacity() == 0 {
+            self.tail = spare::buffer();
+        } else if self.tail.is_empty() {
+            self.tail.reserve(spare::BUFFER);
         }
         &mut self.tail
-    }
-
-    /// Gives it a buffer to write to, where it has none.
-    pub fn lend(&mut self, buffer: impl FnOnce() -> BytesMut) {
-        if self.tail.capacity() == 0 {
-            self.tail = buffer();
-        }
-    }
-
-    /// Takes the buffer back, where nothing waits.
-    pub fn take_back(&mut self) -> Option<BytesMut> {
-        (self.is_empty() && self.tail.capacity() > 0).then(|| std::mem::take(&mut self.tail))
     }
 
     /// Adds a body's bytes. Large ones are not copied.
@@ -99,5 +91,3 @@ impl Output {
 
 /// Shorter payloads are copied.
 pub(crate) const COPY: usize = 4 * 1024;
-/// A buffer begins with room for so many bytes.
-const ROOM: usize = 1024;

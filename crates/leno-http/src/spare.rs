@@ -1,6 +1,8 @@
-//! Lists of header fields that are used again: a new one costs an allocation, and more while it grows.
+//! Lists of header fields and buffers that are used again: a new one costs an allocation, and more while it grows.
 
 use std::cell::RefCell;
+
+use bytes::BytesMut;
 
 use crate::Fields;
 
@@ -25,8 +27,30 @@ pub fn give_back(mut fields: Fields) {
     });
 }
 
+/// An empty buffer for what waits to be sent.
+pub(crate) fn buffer() -> BytesMut {
+    let spare = BUFFERS.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
+    spare.unwrap_or_else(|| BytesMut::with_capacity(BUFFER))
+}
+
+/// Takes a buffer of which all has gone, for a later message of this thread.
+pub(crate) fn give_back_buffer(mut buffer: BytesMut) {
+    buffer.clear();
+    // Its beginning was sent: without this, what is left of it would shrink from message to message. Somebody may hold a part still.
+    if !buffer.try_reclaim(BUFFER) || buffer.capacity() > LARGEST_BUFFER {
+        return;
+    }
+    let _ = BUFFERS.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        if spare.len() < KEPT_BUFFERS {
+            spare.push(buffer);
+        }
+    });
+}
+
 thread_local! {
     static SPARE: RefCell<Vec<Fields>> = const { RefCell::new(Vec::new()) };
+    static BUFFERS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Fields that a new list has room for.
@@ -35,6 +59,12 @@ const ROOM: usize = 24;
 const LARGEST: usize = 96;
 /// Lists that a thread keeps.
 const KEPT: usize = 128;
+/// Bytes that a new buffer has room for.
+pub(crate) const BUFFER: usize = 1024;
+/// A larger one is not kept.
+const LARGEST_BUFFER: usize = 32 * 1024;
+/// Buffers that a thread keeps.
+const KEPT_BUFFERS: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -57,6 +87,28 @@ mod tests {
         second.append(VIA, HeaderValue::from_static("d"));
         second.insert(HOST, HeaderValue::from_static("shop"));
         assert_eq!(std::ptr::from_ref(second.get(HOST).expect("a host")), room, "the same memory");
+    }
+
+    #[test]
+    fn a_buffer_is_used_again_with_all_its_room() {
+        BUFFERS.with_borrow_mut(Vec::clear);
+        let mut first = buffer();
+        first.extend_from_slice(&[b'x'; 1000]);
+        let start = first.as_ptr();
+        // As a socket takes it: from its beginning.
+        bytes::Buf::advance(&mut first, 1000);
+        give_back_buffer(first);
+        let second = buffer();
+        assert_eq!((second.as_ptr(), second.len(), second.capacity() >= BUFFER), (start, 0, true));
+        // Of this one a part is held, and that one is too large.
+        let mut shared = buffer();
+        shared.extend_from_slice(b"part");
+        let part = shared.split();
+        give_back_buffer(shared);
+        give_back_buffer(BytesMut::with_capacity(2 * LARGEST_BUFFER));
+        assert_eq!((BUFFERS.with_borrow(Vec::len), &part[..]), (0, &b"part"[..]));
+        (0..2 * KEPT_BUFFERS).for_each(|_| give_back_buffer(BytesMut::with_capacity(BUFFER)));
+        assert_eq!(BUFFERS.with_borrow(Vec::len), KEPT_BUFFERS);
     }
 
     #[test]

@@ -145,9 +145,9 @@ impl Decoder {
             let name = if index > 0 {
                 Some(self.table.get(index).ok_or(BadBlock::Index)?.name)
             } else {
-                Name::parse(&string(block, &mut at)?)
+                Name::parse(string(block, &mut at)?.as_ref())
             };
-            let value = HeaderValue::from_maybe_shared(string(block, &mut at)?).ok();
+            let value = HeaderValue::from_maybe_shared(string(block, &mut at)?.into_bytes()).ok();
             let field = name.zip(value).map(|(name, mut value)| {
                 // Never indexed: whoever passes it on must not index it either.
                 value.set_sensitive(first & 0xf0 == 0x10);
@@ -170,11 +170,13 @@ pub struct Encoder {
     table: Table,
     /// New sizes that the next block must begin with: the smallest since the last block, then the present one.
     resized: Option<(usize, usize)>,
+    /// How many entries had been added with the last one of each name whose values are new each time.
+    names: [u64; FRESH],
 }
 
 impl Default for Encoder {
     fn default() -> Self {
-        Self { table: Table::new(DEFAULT_TABLE), resized: None }
+        Self { table: Table::new(DEFAULT_TABLE), resized: None, names: [0; FRESH] }
     }
 }
 
@@ -215,10 +217,8 @@ impl Encoder {
         let text = name.as_str();
         let keep = if value.is_sensitive() {
             Keep::Never
-        } else if let Some(index) = fresh(text) {
-            // What is new each time would push out what is not.
-            literal_field(out, (4, 0), index, text, value.as_bytes());
-            return;
+        } else if let Some(known) = fresh(text).filter(|_| value.len() <= LONG_VALUE) {
+            return self.fresh(out, known, name, value);
         } else if value.len() > LONG_VALUE {
             Keep::No
         } else {
@@ -226,6 +226,27 @@ impl Encoder {
         };
         let field = || Some(Field { name: Name::Header(name.clone()), value: value.clone() });
         self.write(out, text, value.as_bytes(), keep, field);
+    }
+
+    /// Writes a field whose value is new each time, and would push out what is not. A name that the static table does not have is kept,
+    /// with the value that it has for once.
+    fn fresh(&mut self, out: &mut BytesMut, known: Known, name: &HeaderName, value: &HeaderValue) {
+        let (text, bytes) = (name.as_str(), value.as_bytes());
+        let index = match known {
+            Known::Static(index) => index,
+            Known::Number(number) => match self.table.index_of(self.names[number]) {
+                Some(index) => index,
+                None => {
+                    literal_field(out, (6, 0x40), 0, text, bytes);
+                    // Not the value itself: it may hold all of the head that it came in.
+                    if let Ok(value) = HeaderValue::from_bytes(bytes) {
+                        self.names[number] = self.table.add(Field { name: Name::Header(name.clone()), value });
+                    }
+                    return;
+                }
+            },
+        };
+        literal_field(out, (4, 0), index, text, bytes);
     }
 
     fn write(
@@ -275,16 +296,33 @@ fn common(name: &Name, value: &str) -> Option<u8> {
     })
 }
 
-/// Fields that say something new with every message, and their names' entries of the static table; 0 where it has none.
-fn fresh(name: &str) -> Option<usize> {
+/// Where the name of a field is found.
+#[derive(Clone, Copy)]
+enum Known {
+    /// At this index of the static table.
+    Static(usize),
+    /// Where the encoder has added it last, which it knows by this number.
+    Number(usize),
+}
+
+/// Fields that say something new with every message.
+fn fresh(name: &str) -> Option<Known> {
     Some(match name {
-        "content-length" => 28,
-        "date" => 33,
-        "etag" => 34,
-        "x-request-id" | "traceparent" | "tracestate" | "x-b3-traceid" | "x-b3-spanid" | "grpc-timeout" => 0,
+        "content-length" => Known::Static(28),
+        "date" => Known::Static(33),
+        "etag" => Known::Static(34),
+        "x-request-id" => Known::Number(0),
+        "traceparent" => Known::Number(1),
+        "tracestate" => Known::Number(2),
+        "x-b3-traceid" => Known::Number(3),
+        "x-b3-spanid" => Known::Number(4),
+        "grpc-timeout" => Known::Number(5),
         _ => return None,
     })
 }
+
+/// Names that [`Known::Number`] counts.
+const FRESH: usize = 6;
 
 /// Whether the next message is likely to say the same.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -309,12 +347,36 @@ fn literal(out: &mut BytesMut, bytes: &[u8]) {
     out.put_slice(bytes);
 }
 
-fn string(block: &[u8], at: &mut usize) -> Result<Bytes, BadBlock> {
+/// A string of a block.
+enum Text<'b> {
+    Plain(&'b [u8]),
+    Decoded(Bytes),
+}
+
+impl Text<'_> {
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Plain(plain) => Bytes::copy_from_slice(plain),
+            Self::Decoded(bytes) => bytes,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Text<'_> {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Plain(plain) => plain,
+            Self::Decoded(bytes) => bytes,
+        }
+    }
+}
+
+fn string<'b>(block: &'b [u8], at: &mut usize) -> Result<Text<'b>, BadBlock> {
     let coded = block.get(*at).ok_or(BadBlock::Cut)? & 0x80 != 0;
     let length = integer::read(block, at, 7)?;
     let end = at.checked_add(length).filter(|end| *end <= block.len()).ok_or(BadBlock::Cut)?;
-    let start = std::mem::replace(at, end);
-    if coded { huffman::decode(&block[start..end]) } else { Ok(Bytes::copy_from_slice(&block[start..end])) }
+    let text = &block[std::mem::replace(at, end)..end];
+    if coded { huffman::decode(text).map(Text::Decoded) } else { Ok(Text::Plain(text)) }
 }
 
 /// Size of a table before anybody has said anything, and the largest that this end uses.

@@ -46,7 +46,8 @@ impl Table {
         }
     }
 
-    pub(super) fn add(&mut self, field: Field) {
+    /// Adds an entry, where it is not larger than the table. Says how many have been added with it.
+    pub(super) fn add(&mut self, field: Field) -> u64 {
         let size = field.size();
         self.make_room(size);
         if size <= self.limit {
@@ -56,7 +57,15 @@ impl Table {
             self.places[place(sign)] = self.added;
             self.signs.push_front(sign);
             self.entries.push_front(field);
+            return self.added;
         }
+        0
+    }
+
+    /// The index of an entry that is still there, by what [`Table::add`] said of it.
+    pub(super) fn index_of(&self, added: u64) -> Option<usize> {
+        let behind = usize::try_from(self.added - added).ok().filter(|_| added > 0)?;
+        (behind < self.entries.len()).then_some(behind + STATIC.len() + 1)
     }
 
     pub(super) fn resize(&mut self, limit: usize) {

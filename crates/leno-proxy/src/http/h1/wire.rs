@@ -2,7 +2,7 @@
 //!
 //! At rest it holds no buffer: reading goes through a scratch buffer of the thread, writing through a spare one.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -86,22 +86,17 @@ impl Wire {
 
     /// Where to write what is to be sent next.
     pub(super) fn output(&mut self) -> &mut BytesMut {
-        self.borrow_buffer();
+        self.flushed = false;
         self.output.tail()
     }
 
     /// Adds a body's bytes, and what follows them. Large ones are not copied.
     pub(super) fn put(&mut self, data: Bytes, after: &'static [u8]) {
-        self.borrow_buffer();
+        self.flushed = false;
         self.output.payload(data);
         if !after.is_empty() {
             self.output.tail().extend_from_slice(after);
         }
-    }
-
-    fn borrow_buffer(&mut self) {
-        self.flushed = false;
-        self.output.lend(|| SPARE.take());
     }
 
     /// Whether so much waits that it should go before more is added.
@@ -112,23 +107,12 @@ impl Wire {
     /// Sends all that waits, as one write where the socket takes it. What is small leaves at the end of the thread's turn ([`Gather`]).
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(output::poll_write(&mut self.io, &mut self.output, cx))?;
-        self.give_back();
+        self.output.rest();
         if !self.flushed {
             ready!(Pin::new(&mut self.io).poll_flush(cx))?;
             self.flushed = true;
         }
         Poll::Ready(Ok(()))
-    }
-
-    fn give_back(&mut self) {
-        if let Some(mut buffer) = self.output.take_back() {
-            buffer.clear();
-            // Its beginning was sent: without this, what is left of it would shrink from message to message.
-            if buffer.try_reclaim(SPARE_SIZE) && buffer.capacity() <= KEPT {
-                SPARE.set(buffer);
-            }
-            self.output.rest();
-        }
     }
 
     /// Whether the other end, which has ended its side, also refuses what is sent to it. On the same host this says that it
@@ -173,7 +157,6 @@ impl Wire {
 
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    static SPARE: Cell<BytesMut> = Cell::new(BytesMut::new());
 }
 
 /// Bytes taken by one read.
@@ -182,10 +165,6 @@ const READ: usize = 64 * 1024;
 const READ_BULK: usize = 128 * 1024;
 /// Bytes waiting to be sent at most, before the last part.
 const FULL: usize = 128 * 1024;
-/// What a spare buffer has room for, or it is not kept.
-const SPARE_SIZE: usize = 1024;
-/// A larger buffer is not kept.
-const KEPT: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {
