@@ -48,6 +48,12 @@ pub(crate) fn give_back_buffer(mut buffer: BytesMut) {
     });
 }
 
+/// Lets go of what this thread keeps: after a burst.
+pub fn release() {
+    let _ = SPARE.try_with(|spare| std::mem::take(&mut *spare.borrow_mut()));
+    let _ = BUFFERS.try_with(|spare| std::mem::take(&mut *spare.borrow_mut()));
+}
+
 thread_local! {
     static SPARE: RefCell<Vec<Fields>> = const { RefCell::new(Vec::new()) };
     static BUFFERS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
@@ -57,8 +63,8 @@ thread_local! {
 const ROOM: usize = 24;
 /// A list with room for more is not kept.
 const LARGEST: usize = 96;
-/// Lists that a thread keeps.
-const KEPT: usize = 128;
+/// Lists that a thread keeps: for the requests of two full connections.
+const KEPT: usize = 256;
 /// Bytes that a new buffer has room for.
 pub(crate) const BUFFER: usize = 1024;
 /// A larger one is not kept.
@@ -109,6 +115,8 @@ mod tests {
         assert_eq!((BUFFERS.with_borrow(Vec::len), &part[..]), (0, &b"part"[..]));
         (0..2 * KEPT_BUFFERS).for_each(|_| give_back_buffer(BytesMut::with_capacity(BUFFER)));
         assert_eq!(BUFFERS.with_borrow(Vec::len), KEPT_BUFFERS);
+        release();
+        assert_eq!(BUFFERS.with_borrow(Vec::capacity), 0);
     }
 
     #[test]
@@ -119,5 +127,7 @@ mod tests {
         assert_eq!(SPARE.with_borrow(Vec::len), 0);
         (0..2 * KEPT).for_each(|_| give_back(Fields::with_capacity(ROOM)));
         assert_eq!(SPARE.with_borrow(Vec::len), KEPT);
+        release();
+        assert_eq!(SPARE.with_borrow(Vec::capacity), 0);
     }
 }

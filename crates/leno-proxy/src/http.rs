@@ -12,7 +12,7 @@ pub mod heads;
 mod output;
 pub mod phase;
 pub mod pipeline;
-mod place;
+pub(crate) mod place;
 pub mod replay;
 pub mod reply;
 pub mod serve;

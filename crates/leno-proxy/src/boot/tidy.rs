@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use leno_http::spare;
 use leno_kit::kernel::{release_code, release_freed};
 use leno_kit::process::{cpu_seconds, resident_bytes};
 use tracing::debug;
+
+use crate::http::place;
 
 /// Once now, then after every burst, for as long as the process lives.
 pub(super) async fn keep() {
@@ -27,6 +30,8 @@ fn is_worth_while(cpu_seconds: f64, resident: u64, least: u64) -> bool {
 
 /// Returns what is resident afterwards, in bytes.
 fn tidy() -> u64 {
+    spare::release();
+    place::release();
     release_freed();
     if let Err(error) = release_code() {
         debug!(%error, "pages of code are kept");
