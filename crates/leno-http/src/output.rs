@@ -59,8 +59,11 @@ impl Output {
 
     /// Lets go of buffers, where nothing waits.
     pub fn rest(&mut self) {
-        if self.is_empty() && self.tail.capacity() > 0 {
-            spare::give_back_buffer(std::mem::take(self).tail);
+        if self.is_empty() {
+            let Self { tail, .. } = std::mem::take(self);
+            if tail.capacity() > 0 {
+                spare::give_back_buffer(tail);
+            }
         }
     }
 

@@ -37,7 +37,7 @@ pub(crate) fn buffer() -> BytesMut {
 pub(crate) fn give_back_buffer(mut buffer: BytesMut) {
     buffer.clear();
     // Its beginning was sent: without this, what is left of it would shrink from message to message. Somebody may hold a part still.
-    if !buffer.try_reclaim(BUFFER) || buffer.capacity() > LARGEST_BUFFER {
+    if buffer.try_reclaim(LARGEST_BUFFER + 1) || !buffer.try_reclaim(BUFFER) {
         return;
     }
     let _ = BUFFERS.try_with(|spare| {
@@ -111,7 +111,10 @@ mod tests {
         shared.extend_from_slice(b"part");
         let part = shared.split();
         give_back_buffer(shared);
-        give_back_buffer(BytesMut::with_capacity(2 * LARGEST_BUFFER));
+        // Most of it was sent.
+        let mut large = BytesMut::zeroed(2 * LARGEST_BUFFER);
+        bytes::Buf::advance(&mut large, 2 * LARGEST_BUFFER - 2 * BUFFER);
+        give_back_buffer(large);
         assert_eq!((BUFFERS.with_borrow(Vec::len), &part[..]), (0, &b"part"[..]));
         (0..2 * KEPT_BUFFERS).for_each(|_| give_back_buffer(BytesMut::with_capacity(BUFFER)));
         assert_eq!(BUFFERS.with_borrow(Vec::len), KEPT_BUFFERS);

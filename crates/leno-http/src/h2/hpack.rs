@@ -217,7 +217,7 @@ impl Encoder {
         let text = name.as_str();
         let keep = if value.is_sensitive() {
             Keep::Never
-        } else if let Some(known) = fresh(text).filter(|_| value.len() <= LONG_VALUE) {
+        } else if let Some(known) = fresh(text) {
             return self.fresh(out, known, name, value);
         } else if value.len() > LONG_VALUE {
             Keep::No
@@ -236,6 +236,8 @@ impl Encoder {
             Known::Static(index) => index,
             Known::Number(number) => match self.table.index_of(self.names[number]) {
                 Some(index) => index,
+                // It would take the place of too much else.
+                None if text.len() + bytes.len() + ENTRY > self.table.limit() / 8 => 0,
                 None => {
                     literal_field(out, (6, 0x40), 0, text, bytes);
                     // Not the value itself: it may hold all of the head that it came in.

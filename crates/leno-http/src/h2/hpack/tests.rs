@@ -98,29 +98,36 @@ fn what_repeats_takes_one_byte_and_what_is_secret_is_never_kept() {
 #[test]
 fn a_name_whose_values_are_new_each_time_is_spelled_once_as_long_as_it_is_kept() {
     let (mut encoder, mut decoder) = (Encoder::default(), Decoder::new(4096));
-    let mut send = |name: &'static str, value: String| {
+    let mut send = |size: usize, name: &'static str, value: String| {
+        encoder.allow(size);
         let (name, value) = (HeaderName::from_static(name), HeaderValue::try_from(value).expect("a value"));
         let mut out = BytesMut::new();
         encoder.begin(&mut out);
+        let before = out.len();
         encoder.field(&mut out, &name, &value);
-        let length = out.len();
+        let length = out.len() - before;
         let mut back = None;
         decoder.decode(&out.freeze(), |f| back = f).expect("good");
         assert_eq!(back, Some(Field { name: Name::Header(name), value }));
         length
     };
-    let spelled = [send("x-request-id", "1".repeat(36)), send("traceparent", "1".repeat(55))];
-    assert_eq!(spelled, [1 + 13 + 37, 1 + 12 + 56]);
-    for _ in 0..3 {
-        assert_eq!([send("x-request-id", "2".repeat(36)), send("traceparent", "2".repeat(55))], [2 + 37, 2 + 56]);
+    let (id, parent) = (|n: u8| n.to_string().repeat(36), |n: u8| n.to_string().repeat(55));
+    let (spelled, known) = (1 + 13 + 37, 2 + 37);
+    assert_eq!([send(4096, "x-request-id", id(1)), send(4096, "traceparent", parent(1))], [spelled, 1 + 12 + 56]);
+    for n in 2..5 {
+        assert_eq!([send(4096, "x-request-id", id(n)), send(4096, "traceparent", parent(n))], [known, 2 + 56]);
     }
     // Others push it out.
     for n in 0..100 {
-        send("other", format!("{n:40}").replace(' ', "x"));
+        send(4096, "other", format!("{n:x>40}"));
     }
-    assert_eq!([send("x-request-id", "3".repeat(36)), send("x-request-id", "4".repeat(36))], [1 + 13 + 37, 2 + 37]);
+    assert_eq!([send(4096, "x-request-id", id(5)), send(4096, "x-request-id", id(6))], [spelled, known]);
+    // No table for a while, then one of which it would take more than an eighth, then larger ones.
+    for (size, lengths) in [(0, [spelled; 2]), (600, [spelled; 2]), (640, [spelled, known]), (4096, [known; 2])] {
+        assert_eq!([send(size, "x-request-id", id(7)), send(size, "x-request-id", id(8))], lengths, "{size}");
+    }
     // What is long would push out the others.
-    assert_eq!([(); 2].map(|()| send("tracestate", "1".repeat(600))), [1 + 11 + 3 + 600; 2]);
+    assert_eq!([(); 2].map(|()| send(4096, "tracestate", "1".repeat(600))), [1 + 11 + 3 + 600; 2]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The requests of one connection, in its own task: each is polled when it was woken.
 //!
-//! Like `FuturesUnordered`, but a place and its waker serve one request after the other, so that none costs an allocation, and a turn polls
-//! each future once at most.
+//! Like `FuturesUnordered`, but a place and its waker serve one request after the other, so that few cost an allocation, and a turn polls
+//! a future once.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,8 +15,10 @@ pub(super) struct Tasks<F> {
     places: Vec<Place<F>>,
     /// The places without a future.
     free: Vec<usize>,
+    /// Those with a future that is new.
+    new: Vec<usize>,
     woken: Arc<Woken>,
-    /// Those that have their turn; between turns, those that are new.
+    /// Those that have their turn; empty between turns.
     turn: Vec<usize>,
 }
 
@@ -47,7 +49,7 @@ struct Due {
 
 impl<F: Future + Unpin> Tasks<F> {
     pub(super) fn new() -> Self {
-        Self { places: Vec::new(), free: Vec::new(), woken: Arc::default(), turn: Vec::new() }
+        Self { places: Vec::new(), free: Vec::new(), new: Vec::new(), woken: Arc::default(), turn: Vec::new() }
     }
 
     /// Adds a future. The next turn is its first.
@@ -60,17 +62,24 @@ impl<F: Future + Unpin> Tasks<F> {
             self.places.push(Place { future: None, mark, waker });
             self.places.len() - 1
         });
-        self.places[at].future = Some(future);
-        self.turn.push(at);
+        let place = &mut self.places[at];
+        place.future = Some(future);
+        // The one before may have been woken late.
+        if !place.mark.is_woken.swap(true, Ordering::AcqRel) {
+            self.new.push(at);
+        }
     }
 
     /// A turn for each that was woken; `ended` takes what they come to. The caller's task is woken for the next turn.
     pub(super) fn poll(&mut self, cx: &Context<'_>, mut ended: impl FnMut(F::Output)) {
-        self.turn.append(&mut lock(&self.woken.0).places);
+        std::mem::swap(&mut self.turn, &mut lock(&self.woken.0).places);
+        // Behind those that wait already, which they may leave nothing of tokio's budget for a turn.
+        self.turn.append(&mut self.new);
         for at in self.turn.drain(..) {
             // A waker may be older than the last burst's end.
             let Some(place) = self.places.get_mut(at) else { continue };
-            place.mark.is_woken.store(false, Ordering::SeqCst);
+            // From here on it is woken anew. What it was woken for until now it sees.
+            place.mark.is_woken.swap(false, Ordering::AcqRel);
             let Some(future) = &mut place.future else { continue };
             if let Poll::Ready(output) = Pin::new(future).poll(&mut Context::from_waker(&place.waker)) {
                 place.future = None;
@@ -97,13 +106,20 @@ impl<F: Future + Unpin> Tasks<F> {
     }
 }
 
+impl<F> Drop for Tasks<F> {
+    /// Whoever holds a waker still must not hold the connection's task by it.
+    fn drop(&mut self) {
+        lock(&self.woken.0).task = None;
+    }
+}
+
 impl Wake for Mark {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.is_woken.swap(true, Ordering::SeqCst) {
+        if self.is_woken.swap(true, Ordering::AcqRel) {
             return;
         }
         let task = {
@@ -175,6 +191,53 @@ mod tests {
         });
         tasks.push(busy.boxed());
         assert_eq!([turn(&mut tasks), turn(&mut tasks), turn(&mut tasks)], [vec![], vec![], vec![7]]);
+    }
+
+    #[test]
+    fn a_late_wake_of_the_one_before_is_one_turn_with_the_first_of_the_next() {
+        let mut tasks = Tasks::new();
+        let wakers = Arc::new(Mutex::new(Vec::new()));
+        let polled = |left: usize| {
+            let (wakers, mut left) = (Arc::clone(&wakers), left);
+            poll_fn(move |cx| {
+                lock(&wakers).push(cx.waker().clone());
+                left -= 1;
+                if left == 0 { Poll::Ready(7) } else { Poll::Pending }
+            })
+        };
+        tasks.push(polled(1).boxed());
+        assert_eq!(turn(&mut tasks), [7]);
+        lock(&wakers).drain(..).for_each(Waker::wake);
+        tasks.push(polled(2).boxed());
+        assert!(turn(&mut tasks).is_empty(), "the second time is not yet");
+        assert!(turn(&mut tasks).is_empty(), "nobody has woken it");
+        let waker = lock(&wakers).pop().expect("it was polled once");
+        assert!(lock(&wakers).is_empty(), "and only once");
+        waker.wake();
+        assert_eq!(turn(&mut tasks), [7]);
+    }
+
+    #[test]
+    fn a_waker_does_not_hold_the_task() {
+        struct Nothing;
+        impl Wake for Nothing {
+            fn wake(self: Arc<Self>) {}
+        }
+        let task = Arc::new(Nothing);
+        let kept = Arc::new(Mutex::new(None));
+        {
+            let mut tasks: Tasks<BoxFuture<'static, usize>> = Tasks::new();
+            let kept = Arc::clone(&kept);
+            let waits = poll_fn(move |cx| {
+                *lock(&kept) = Some(cx.waker().clone());
+                Poll::Pending
+            });
+            tasks.push(waits.boxed());
+            tasks.poll(&Context::from_waker(&Waker::from(Arc::clone(&task))), drop);
+            assert_eq!(Arc::strong_count(&task), 2);
+        }
+        assert!(lock(&kept).is_some());
+        assert_eq!(Arc::strong_count(&task), 1);
     }
 
     #[tokio::test]
