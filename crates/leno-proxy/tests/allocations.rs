@@ -158,5 +158,5 @@ const GOAWAY: u8 = 7;
 const WARM: u32 = 300;
 const COUNTED: u32 = 1000;
 /// Allocations of a request in both sidecars, at most.
-const HTTP1: f64 = 17.0;
-const HTTP2: f64 = 15.0;
+const HTTP1: f64 = 13.0;
+const HTTP2: f64 = 9.0;
