@@ -117,8 +117,6 @@ bench-micro: ## What the hot parts cost one by one, with their allocations: code
 
 .PHONY: pgo
 pgo: build ## Make the profile anew that the released leno-proxy is compiled by (as root, 8 minutes after the build)
-	@scripts/need.sh bench
-	@scripts/need.sh pgo
 	@scripts/pgo.sh
 
 .PHONY: bench-control

@@ -46,7 +46,7 @@ impl Table {
         }
     }
 
-    /// Adds an entry, where it is not larger than the table. Says how many have been added with it.
+    /// Adds an entry, where it is not larger than the table. Says how many have been added with it; 0 where it was not.
     pub(super) fn add(&mut self, field: Field) -> u64 {
         let size = field.size();
         self.make_room(size);
